@@ -1,0 +1,2 @@
+//! The foundry: finds, reads, solves, verifies, renders and stores key sets.
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! Seeded hash functions.
+
+pub mod family;

@@ -1,0 +1,15 @@
+//! Perfect hash tables: keys in memory, hash functions, graphs, search, tables, lookup.
+//!
+//! Pure: no file, no thread of its own (but for the scoped ones of a search under feature `std`), no clock.
+#![cfg_attr(not(feature = "std"), no_std)]
+#![deny(unsafe_code)]
+
+extern crate alloc;
+
+pub mod bytes;
+pub mod function;
+pub mod graph;
+pub mod keys;
+pub mod philox;
+pub mod search;
+pub mod squeeze;

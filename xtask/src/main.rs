@@ -1,0 +1,2 @@
+//! What CI runs, in Rust.
+fn main() {}
