@@ -10,6 +10,8 @@ pub mod bytes;
 pub mod function;
 pub mod graph;
 pub mod keys;
+pub mod kind;
 pub mod philox;
 pub mod search;
+pub mod simd;
 pub mod squeeze;

@@ -1,1 +1,4 @@
 //! Random graphs: an edge for each key.
+
+mod assign;
+pub mod contract;

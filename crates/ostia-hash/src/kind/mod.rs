@@ -1,0 +1,3 @@
+//! Kinds of table, and how each is searched.
+
+pub mod halves_search;
