@@ -1,3 +1,3 @@
-//! Kinds of table, and how each is searched.
+//! The kinds of table, each as a problem that numbered attempts solve.
 
-pub mod halves_search;
+pub mod contracted;

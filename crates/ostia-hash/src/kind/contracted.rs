@@ -29,14 +29,25 @@ const LONGEST_EPOCH: u64 = 1 << 14;
 /// Candidates for side 1 in a long epoch. Further ones add next to nothing: 16 give half of the gain.
 const CANDIDATES_MAX: u64 = 256;
 
-/// A set of 32-bit words to be solved on two halves.
+/// An acyclic graph of two halves is looked for, with [`Family::FoldPair`].
+///
+/// [`Family::FoldPair`]: crate::function::family::Family::FoldPair
 #[derive(Clone, Debug)]
-pub struct HalvesProblem<'a> {
-    words: &'a [u32],
-    first_bits: u32,
-    second_bits: u32,
-    seed: u64,
-    with_entries: bool,
+pub struct ContractedProblem<'k> {
+    /// The words to be placed, all different; the position of a word is its index.
+    pub words: &'k [u32],
+    /// Entries of the first half, as a power of two.
+    pub first: u32,
+    /// Entries of the second half, as a power of two.
+    pub second: u32,
+    /// The generator's key.
+    pub seed: u64,
+    /// Added to the number of an attempt, and of an epoch: each has a subsequence of its own.
+    pub subsequence: u64,
+    /// The first word an attempt takes from its subsequence.
+    pub offset: u64,
+    /// False for solutions that are multipliers alone: to count them, or to judge them by their places.
+    pub with_entries: bool,
 }
 
 /// What solves the set.
@@ -44,7 +55,7 @@ pub struct HalvesProblem<'a> {
 pub struct Found {
     /// Of side 1 and of side 2.
     pub multipliers: Multipliers,
-    /// The first half, then the second. Empty if the problem was asked to do without.
+    /// The first half, then the second. Empty if the problem does without.
     pub entries: Vec<u32>,
 }
 
@@ -77,36 +88,26 @@ impl Epoch {
     }
 }
 
-impl<'a> HalvesProblem<'a> {
-    /// The search for distinct `words` on halves of `2^first_bits` and `2^second_bits`.
-    ///
-    /// # Panics
-    /// When a half has more than `2^31` places.
-    #[track_caller]
-    pub fn new(words: &'a [u32], first_bits: u32, second_bits: u32, seed: u64) -> HalvesProblem<'a> {
-        assert!(first_bits <= 31 && second_bits <= 31, "a half has at most 2^31 places");
-        HalvesProblem { words, first_bits, second_bits, seed, with_entries: true }
-    }
-
-    /// The same search, whose solutions are multipliers alone: to count them, or to judge them by their places.
-    pub fn without_entries(self) -> HalvesProblem<'a> {
-        HalvesProblem { with_entries: false, ..self }
-    }
-
+impl ContractedProblem<'_> {
     /// The mask under which the sum of a key's entries is its index.
     pub fn index_mask(&self) -> u32 {
         (self.words.len().next_power_of_two() - 1) as u32
     }
 
+    fn stream(&self, number: u64, further: u64) -> Philox {
+        let subsequence = self.subsequence.wrapping_add(number);
+        Philox::new(self.seed, subsequence, self.offset.wrapping_add(further))
+    }
+
     fn contraction(&self, epoch: Epoch, watch: &dyn Watch) -> Option<Contraction> {
-        let mut stream = Philox::new(self.seed, epoch.number, CANDIDATES_OFFSET);
+        let mut stream = self.stream(epoch.number, CANDIDATES_OFFSET);
         let candidates = (0..epoch.candidates).map(|_| stream.multiplier());
-        let multiplier = best_first(self.words, self.first_bits, candidates, || watch.stopped())?;
-        Some(Contraction::new(self.words, multiplier, self.first_bits, self.second_bits))
+        let multiplier = best_first(self.words, self.first, candidates, || watch.stopped())?;
+        Some(Contraction::new(self.words, multiplier, self.first, self.second))
     }
 }
 
-impl Problem for HalvesProblem<'_> {
+impl Problem for ContractedProblem<'_> {
     type Scratch = Scratch;
     type Found = Found;
 
@@ -121,7 +122,7 @@ impl Problem for HalvesProblem<'_> {
             scratch.epoch = Some((epoch.number, contraction));
         }
         let (_, contraction) = scratch.epoch.as_ref().expect("it was set above");
-        let second = Philox::new(self.seed, number, 0).multiplier();
+        let second = self.stream(number, 0).multiplier();
         if !contraction.is_acyclic(second, &mut scratch.graph) {
             return Attempt::Cycle;
         }
@@ -159,6 +160,11 @@ mod tests {
         (0..len).map(|_| next()).collect()
     }
 
+    fn problem(words: &[u32], bits: u32, seed: u64) -> ContractedProblem<'_> {
+        let (first, second) = (bits, bits);
+        ContractedProblem { words, first, second, seed, subsequence: 0, offset: 0, with_entries: true }
+    }
+
     #[test]
     fn epochs_follow_each_other_and_grow() {
         let starts = [1, 17, 81, 337, 1_361, 5_457, 21_841, 38_225, 54_609];
@@ -175,7 +181,7 @@ mod tests {
         for len in [1, 2, 3, 100, 1_000, 29_251] {
             let words = words(len);
             let bits = len.next_power_of_two().trailing_zeros();
-            let problem = HalvesProblem::new(&words, bits, bits, 11);
+            let problem = problem(&words, bits, 11);
             let mut solution = None;
             let (ended, _) = run(&problem, 1..=1_000, 1, &Alone, &mut |_, found, _| {
                 solution = Some(found);
@@ -195,7 +201,7 @@ mod tests {
     #[test]
     fn threads_and_memory_change_nothing() {
         let words = words(1_900);
-        let problem = HalvesProblem::new(&words, 11, 11, 12);
+        let problem = problem(&words, 11, 12);
         let all = |threads| {
             let mut heard = Vec::new();
             let (_, tally) = run(&problem, 1..=700, threads, &Alone, &mut |number, found: Found, _| {
@@ -213,7 +219,7 @@ mod tests {
             let again = problem.attempt(*number, &mut scratch, &Alone);
             assert!(again == Attempt::Solved(found.clone()), "attempt {number}");
         }
-        let bare = problem.clone().without_entries();
+        let bare = ContractedProblem { with_entries: false, ..problem.clone() };
         let (number, found) = &alone.1[0];
         let wanted = Found { multipliers: found.multipliers, entries: Vec::new() };
         assert!(bare.attempt(*number, &mut bare.scratch(), &Alone) == Attempt::Solved(wanted));
@@ -228,7 +234,7 @@ mod tests {
             }
         }
         let words = words(100);
-        let problem = HalvesProblem::new(&words, 7, 7, 13);
+        let problem = problem(&words, 7, 13);
         assert!(problem.attempt(1, &mut problem.scratch(), &Stops) == Attempt::Stopped);
     }
 }
