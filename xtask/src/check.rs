@@ -197,11 +197,14 @@ fn clippy_leg(house: &House) -> Outcome {
     if let Err(why) = run_command(cargo(house).arg("clippy").args(flags).args(deny)) {
         return Outcome::Failed(why);
     }
+    if cfg!(windows) {
+        return Outcome::Holds("this system is Windows".to_owned());
+    }
     match windows::compiler(house) {
         Ready::Yes(windows) => Outcome::of(run_command(
             windows.clippy(house).args(flags).args(["--target", windows::TARGET]).args(deny),
         )),
-        Ready::No(why) => Outcome::Holds(format!("for this system; NOT for Windows: {why}")),
+        Ready::No(why) => Outcome::Skipped(format!("ok for this system, not looked at for Windows: {why}")),
     }
 }
 

@@ -7,6 +7,8 @@ mod command;
 mod examples;
 mod fuzz;
 mod house;
+#[cfg(test)]
+mod pages;
 mod tally;
 mod windows;
 
