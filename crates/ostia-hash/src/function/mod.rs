@@ -1,3 +1,5 @@
 //! Seeded hash functions.
 
+pub mod classic;
+pub mod crc;
 pub mod family;

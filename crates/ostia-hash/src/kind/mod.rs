@@ -1,3 +1,4 @@
 //! The kinds of table, each as a problem that numbered attempts solve.
 
+pub mod chm;
 pub mod contracted;

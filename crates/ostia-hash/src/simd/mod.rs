@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "vector loads, stores and calls into code for a CPU feature")]
 
 pub mod leaves;
+pub mod pairs;
 
 /// What the CPU offers. A value of this type is proof that it does: it comes from detection alone.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -20,9 +21,9 @@ enum Tier {
 fn detect() -> Tier {
     use std::arch::is_x86_feature_detected as has;
 
-    if !has!("avx2") {
+    if !(has!("avx2") && has!("sse4.2")) {
         Tier::Portable
-    } else if has!("avx512f") && has!("avx512bw") && has!("popcnt") {
+    } else if has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl") && has!("popcnt") {
         Tier::Avx512
     } else {
         Tier::Avx2
@@ -32,12 +33,18 @@ fn detect() -> Tier {
 /// Detection needs the operating system's word, so without `std` the features of the build are what counts.
 #[cfg(all(target_arch = "x86_64", not(feature = "std")))]
 fn detect() -> Tier {
-    if cfg!(all(target_feature = "avx512f", target_feature = "avx512bw", target_feature = "popcnt")) {
-        Tier::Avx512
-    } else if cfg!(target_feature = "avx2") {
-        Tier::Avx2
-    } else {
+    if !cfg!(all(target_feature = "avx2", target_feature = "sse4.2")) {
         Tier::Portable
+    } else if cfg!(all(
+        target_feature = "avx512f",
+        target_feature = "avx512bw",
+        target_feature = "avx512dq",
+        target_feature = "avx512vl",
+        target_feature = "popcnt"
+    )) {
+        Tier::Avx512
+    } else {
+        Tier::Avx2
     }
 }
 
