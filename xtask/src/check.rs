@@ -2,14 +2,14 @@
 
 use std::{
     fmt,
-    path::PathBuf,
     process::{Command, ExitCode},
     time::{Duration, Instant},
 };
 
 use crate::{
-    command::{cargo, cargo_of, exists, output, run as run_command, run_tests},
+    command::{cargo, cargo_of, output, run as run_command, run_tests},
     house::House,
+    tools,
     windows::{self, Ready},
 };
 
@@ -68,9 +68,6 @@ pub(crate) const LEGS: &[Leg] = &[
     Leg { name: "windows", about: "all tests, built for Windows and run under Wine", run: windows::test_leg },
     Leg { name: "miri", about: "chosen tests of ostia-hash under Miri (nightly)", run: miri_leg },
 ];
-
-/// The version of cargo-deny that is installed where there is none.
-const DENY: &str = "0.20.2";
 
 /// Tests that Miri runs: the ones that are about memory and small enough. Each name must match a test.
 const MIRI_TESTS: &[&str] = &["philox::", "squeeze::", "bytes::", "keys::", "a_panic_in_an_attempt"];
@@ -136,7 +133,7 @@ fn fmt_leg(house: &House) -> Outcome {
 }
 
 fn deny_leg(house: &House) -> Outcome {
-    let program = match deny_program(house) {
+    let program = match tools::DENY.find(house) {
         Ok(program) => program,
         Err(why) => return Outcome::Skipped(why),
     };
@@ -144,35 +141,6 @@ fn deny_leg(house: &House) -> Outcome {
     let mut command = Command::new(program);
     command.current_dir(&house.root).args(["--all-features", "check", "bans", "licenses", "sources"]);
     Outcome::of(run_command(&mut command))
-}
-
-/// `cargo-deny` from the path, or one of our own under the target directory: built without optimisation it
-/// takes about 40 s, once.
-fn deny_program(house: &House) -> Result<PathBuf, String> {
-    if exists("cargo-deny") {
-        return Ok("cargo-deny".into());
-    }
-    let tools = house.target.join("tools");
-    let program = tools.join("bin").join(format!("cargo-deny{}", std::env::consts::EXE_SUFFIX));
-    if program.is_file() {
-        return Ok(program);
-    }
-    let mut install = cargo(house);
-    install.args([
-        "install",
-        "--quiet",
-        "--locked",
-        "--no-default-features",
-        "--version",
-        DENY,
-        "cargo-deny",
-    ]);
-    install.arg("--root").arg(&tools).env("CARGO_TARGET_DIR", tools.join("build"));
-    install.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0").env("CARGO_PROFILE_RELEASE_LTO", "off");
-    let installed = run_command(&mut install);
-    // Only the program is wanted; what it was built from is ten times its size. That it stays is no error.
-    _ = std::fs::remove_dir_all(tools.join("build"));
-    installed.map(|()| program).map_err(|why| format!("cargo-deny cannot be installed: {why}"))
 }
 
 fn no_std_leg(house: &House) -> Outcome {

@@ -1,10 +1,11 @@
 //! `cargo xtask fuzz`: a short run of each fuzz target. A long run is `cargo +nightly fuzz run TARGET`.
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use crate::{
-    command::{cargo_of, exists, output, run as run_command},
+    command::{cargo_of, output, run as run_command},
     house::House,
+    tools,
 };
 
 /// Runs the target that was named, or every target, for some seconds each.
@@ -13,10 +14,8 @@ pub(crate) fn run(house: &House, arguments: &[String]) -> Result<ExitCode, Strin
     if !house.root.join("fuzz/Cargo.toml").is_file() {
         return Err("there is no fuzz/Cargo.toml in this checkout yet".to_owned());
     }
-    if !exists("cargo-fuzz") {
-        return Err("cargo-fuzz is not installed: cargo install --locked cargo-fuzz".to_owned());
-    }
-    let list = output(cargo_of(house, "nightly").args(["fuzz", "list"]))
+    tools::FUZZ.find(house)?;
+    let list = output(cargo_fuzz(house).arg("list"))
         .ok_or("`cargo +nightly fuzz list` failed; is there a nightly toolchain?")?;
     let targets: Vec<&str> =
         list.lines().filter(|name| chosen.as_ref().is_none_or(|one| one == name)).collect();
@@ -25,8 +24,8 @@ pub(crate) fn run(house: &House, arguments: &[String]) -> Result<ExitCode, Strin
     }
     let mut failed = Vec::new();
     for target in targets {
-        let mut command = cargo_of(house, "nightly");
-        command.args(["fuzz", "run", target, "--", &format!("-max_total_time={seconds}")]);
+        let mut command = cargo_fuzz(house);
+        command.args(["run", target, "--", &format!("-max_total_time={seconds}")]);
         if let Err(why) = run_command(&mut command) {
             eprintln!("{why}");
             failed.push(target);
@@ -37,6 +36,19 @@ pub(crate) fn run(house: &House, arguments: &[String]) -> Result<ExitCode, Strin
     }
     eprintln!("failed: {}", failed.join(", "));
     Ok(ExitCode::FAILURE)
+}
+
+/// `cargo fuzz` of the nightly toolchain, which alone has the sanitizers.
+fn cargo_fuzz(house: &House) -> Command {
+    let mut command = cargo_of(house, "nightly");
+    let own = tools::folder(house);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // The path may hold what cannot be joined again; then the user's own tools must do.
+    if let Ok(path) = std::env::join_paths(std::env::split_paths(&path).chain([own])) {
+        command.env("PATH", path);
+    }
+    command.env("CARGO_TARGET_DIR", house.target.join("fuzz")).arg("fuzz");
+    command
 }
 
 /// The target, if one was named, and the seconds for each.

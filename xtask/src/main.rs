@@ -10,6 +10,7 @@ mod house;
 #[cfg(test)]
 mod pages;
 mod tally;
+mod tools;
 mod windows;
 
 use std::process::ExitCode;

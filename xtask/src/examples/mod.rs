@@ -154,7 +154,7 @@ fn years() -> Vec<u8> {
 }
 
 fn lines(words: &[&str]) -> Vec<u8> {
-    words.iter().flat_map(|word| word.bytes().chain([b'\n'])).collect()
+    words.iter().flat_map(|word| word.bytes().chain(*b"\n")).collect()
 }
 
 fn packed_u32(keys: &[u32]) -> Vec<u8> {
