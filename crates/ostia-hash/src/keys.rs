@@ -181,10 +181,15 @@ impl Texts {
     pub fn new<T: AsRef<[u8]>>(texts: impl IntoIterator<Item = T>) -> Texts {
         let mut all = Texts::default();
         for text in texts {
-            all.bytes.extend_from_slice(text.as_ref());
-            all.ends.push(all.bytes.len() as u64);
+            all.push(text.as_ref());
         }
         all
+    }
+
+    /// Appends one.
+    pub fn push(&mut self, text: &[u8]) {
+        self.bytes.extend_from_slice(text);
+        self.ends.push(self.bytes.len() as u64);
     }
 
     /// The string at a position.
