@@ -1,0 +1,450 @@
+//! Puts files in place, whole or not at all.
+//!
+//! A file is written under a temporary name in its own folder and then renamed. Under its final name it is
+//! complete at every moment, whatever ends the program. What is there already is left alone when it is the
+//! same, so that a build that looks at times has nothing to do.
+//!
+//! | a temporary is | until |
+//! |---|---|
+//! | made and listed, in one step that [`Store::abort`] cannot divide | its rename |
+//! | removed by its guard | at any error, and at a panic |
+//! | removed by [`Store::abort`] | when the program is interrupted |
+//! | removed by [`sweep`] | after the program was killed |
+
+use std::{
+    collections::BTreeSet,
+    fmt,
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+    process,
+    sync::{
+        Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+/// What a stored file is safe against.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Durability {
+    /// The death of the program.
+    #[default]
+    Process,
+    /// A loss of power as well: file and folder are synchronised.
+    Power,
+}
+
+/// What became of a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stored {
+    /// It is new.
+    Created,
+    /// It was there with other content.
+    Replaced,
+    /// It was there already, byte for byte, and was not touched.
+    Unchanged,
+}
+
+/// Why a file was not stored.
+#[derive(Debug)]
+pub struct StoreError {
+    /// The file, under its final name.
+    pub path: PathBuf,
+    /// What failed.
+    pub step: Step,
+    /// Why.
+    pub why: io::Error,
+}
+
+/// What was being done to a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Step {
+    /// Making a file in its folder.
+    Create,
+    /// Writing it.
+    Write,
+    /// Giving it its name.
+    Rename,
+    /// Synchronising it with the disk.
+    Sync,
+    /// Listing a folder.
+    List,
+    /// Removing a temporary.
+    Remove,
+    /// Nothing any more: the store was aborted.
+    Aborted,
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        let what = match self.step {
+            Step::Create => "no file can be made in its folder",
+            Step::Write => "cannot be written",
+            Step::Rename => "cannot be put in place",
+            Step::Sync => "cannot be synchronised with the disk",
+            Step::List => "cannot be listed",
+            Step::Remove => "cannot be removed",
+            Step::Aborted => return write!(f, "{path}: not written, the run was interrupted"),
+        };
+        write!(f, "{path}: {what}: {}", self.why)
+    }
+}
+
+impl std::error::Error for StoreError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.why.source()
+    }
+}
+
+/// Stores files, and knows which temporaries are in flight. Shared by the threads of a run.
+#[derive(Debug, Default)]
+pub struct Store {
+    durability: Durability,
+    /// True once nothing may be begun any more. Held for reading while a temporary is made and listed, so
+    /// that none is made behind the back of `abort`.
+    closed: RwLock<bool>,
+    in_flight: Mutex<BTreeSet<PathBuf>>,
+}
+
+impl Store {
+    /// A store with nothing in flight.
+    pub fn new(durability: Durability) -> Store {
+        Store { durability, ..Store::default() }
+    }
+
+    /// Stores a file. Its folder must be there.
+    ///
+    /// # Errors
+    /// When it cannot be written, or the store was aborted. The old file, if there was one, is as it was.
+    pub fn put(&self, path: &Path, bytes: &[u8]) -> Result<Stored, StoreError> {
+        let stored = match holds(path, bytes) {
+            Some(true) => return Ok(Stored::Unchanged),
+            Some(false) => Stored::Replaced,
+            None => Stored::Created,
+        };
+        self.place(path, |file| file.write_all(bytes))?;
+        Ok(stored)
+    }
+
+    /// Begins nothing more and removes all temporaries that are in flight; says how many. What is being put
+    /// in place at this moment either is so, whole, or ends in an error.
+    pub fn abort(&self) -> usize {
+        *self.closed.write().unwrap_or_else(PoisonError::into_inner) = true;
+        let temporaries = std::mem::take(&mut *self.listed());
+        temporaries.iter().filter(|t| fs::remove_file(t).is_ok()).count()
+    }
+
+    fn place(&self, path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), StoreError> {
+        let fail = |step, why| StoreError { path: path.to_owned(), step, why };
+        let (mut file, temporary) = self.begin(path)?;
+        write(&mut file).map_err(|why| self.explain(fail(Step::Write, why)))?;
+        if self.durability == Durability::Power {
+            file.sync_all().map_err(|why| self.explain(fail(Step::Sync, why)))?;
+        }
+        // Windows renames no file that is open without leave.
+        drop(file);
+        fs::rename(&temporary.path, path).map_err(|why| self.explain(fail(Step::Rename, why)))?;
+        temporary.placed();
+        // Only Unix opens a folder as a file. On Windows the rename is in NTFS's journal.
+        if self.durability == Durability::Power && cfg!(unix) {
+            File::open(folder(path)).and_then(|f| f.sync_all()).map_err(|why| fail(Step::Sync, why))?;
+        }
+        Ok(())
+    }
+
+    /// Makes and lists a temporary beside `path`.
+    fn begin(&self, path: &Path) -> Result<(File, Temporary<'_>), StoreError> {
+        // One number for all stores of the process, or two of them could use one name.
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let fail = |step, why| StoreError { path: path.to_owned(), step, why };
+        let closed = self.closed.read().unwrap_or_else(PoisonError::into_inner);
+        if *closed {
+            return Err(fail(Step::Aborted, io::ErrorKind::Interrupted.into()));
+        }
+        loop {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let temporary = folder(path).join(format!("{PREFIX}{}-{number}{SUFFIX}", process::id()));
+            match OpenOptions::new().write(true).create_new(true).open(&temporary) {
+                Ok(file) => {
+                    self.listed().insert(temporary.clone());
+                    return Ok((file, Temporary { store: self, path: temporary }));
+                }
+                // Left behind by a process that had our id; `sweep` will see to it.
+                Err(why) if why.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(why) => return Err(fail(Step::Create, why)),
+            }
+        }
+    }
+
+    /// After an abort a temporary is gone, which the system reports in many ways. One is enough.
+    fn explain(&self, error: StoreError) -> StoreError {
+        let closed = *self.closed.read().unwrap_or_else(PoisonError::into_inner);
+        if closed { StoreError { step: Step::Aborted, ..error } } else { error }
+    }
+
+    fn listed(&self) -> MutexGuard<'_, BTreeSet<PathBuf>> {
+        // The set is whole between any two calls, so a panic elsewhere has not harmed it.
+        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A temporary that is removed unless it was put in place.
+#[derive(Debug)]
+struct Temporary<'s> {
+    store: &'s Store,
+    path: PathBuf,
+}
+
+impl Temporary<'_> {
+    /// It has its final name now; nothing is left to remove.
+    fn placed(self) {
+        self.store.listed().remove(&self.path);
+    }
+}
+
+impl Drop for Temporary<'_> {
+    fn drop(&mut self) {
+        // Not listed any more: it was put in place, or `abort` took it.
+        if self.store.listed().remove(&self.path) {
+            // Nothing can be done about a failure here; `sweep` will find the file.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Removes the temporaries in a folder whose process was killed; says which.
+///
+/// On Linux a process that is gone has no entry in `/proc`. Elsewhere a temporary must be a day old.
+///
+/// # Errors
+/// When the folder cannot be listed, or a temporary not removed.
+pub fn sweep(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let fail = |path: &Path, step, why| StoreError { path: path.to_owned(), step, why };
+    let list = |why| fail(dir, Step::List, why);
+    let mut removed = Vec::new();
+    for entry in fs::read_dir(dir).map_err(list)? {
+        let entry = entry.map_err(list)?;
+        let Some(pid) = entry.file_name().to_str().and_then(owner) else { continue };
+        if !entry.file_type().is_ok_and(|t| t.is_file()) || is_alive(pid, &entry) {
+            continue;
+        }
+        let path = entry.path();
+        match fs::remove_file(&path) {
+            Ok(()) => removed.push(path),
+            // Another sweep was faster.
+            Err(why) if why.kind() == io::ErrorKind::NotFound => {}
+            Err(why) => return Err(fail(&path, Step::Remove, why)),
+        }
+    }
+    removed.sort();
+    Ok(removed)
+}
+
+/// The process whose temporary has this name, when it is one.
+fn owner(name: &str) -> Option<u32> {
+    let (pid, number) = name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?.split_once('-')?;
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    (digits(pid) && digits(number)).then(|| pid.parse().ok())?
+}
+
+/// False only when it is sure that nobody writes the file any more.
+fn is_alive(pid: u32, entry: &fs::DirEntry) -> bool {
+    if pid == process::id() {
+        return true;
+    }
+    // Asked at run time as well: a container may have no /proc.
+    if cfg!(target_os = "linux") && Path::new("/proc/self").exists() {
+        return Path::new("/proc").join(pid.to_string()).exists();
+    }
+    let modified = entry.metadata().and_then(|m| m.modified());
+    !modified.is_ok_and(|t| SystemTime::now().duration_since(t).is_ok_and(|age| age > STRAY_AGE))
+}
+
+/// Whether a file has these bytes; `None` when there is no file that can be read.
+fn holds(path: &Path, bytes: &[u8]) -> Option<bool> {
+    let mut file = File::open(path).ok()?;
+    let metadata = file.metadata().ok()?;
+    if !metadata.is_file() || metadata.len() != bytes.len() as u64 {
+        return Some(false);
+    }
+    // In pieces: the file may be as large as memory.
+    let mut piece = [0; 16 * 1024];
+    let mut rest = bytes;
+    loop {
+        match file.read(&mut piece) {
+            Ok(0) => return Some(rest.is_empty()),
+            Ok(n) if rest.starts_with(&piece[..n]) => rest = &rest[n..],
+            Ok(_) => return Some(false),
+            Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return Some(false),
+        }
+    }
+}
+
+/// The folder that a file is in.
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+const PREFIX: &str = ".ostia-";
+const SUFFIX: &str = ".tmp";
+// A day: no run stores one file for so long, and no clock is off by more without anyone noticing.
+const STRAY_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(dir: &Path) -> Vec<String> {
+        let mut names: Vec<String> =
+            fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn identical_content_is_not_rewritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("t.h");
+        for durability in [Durability::Process, Durability::Power] {
+            let store = Store::new(durability);
+            let _ = fs::remove_file(&path);
+            assert_eq!(store.put(&path, b"one").unwrap(), Stored::Created);
+            let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+            File::options().write(true).open(&path).unwrap().set_modified(long_ago).unwrap();
+            assert_eq!(store.put(&path, b"one").unwrap(), Stored::Unchanged);
+            assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), long_ago);
+            assert_eq!(store.put(&path, b"two").unwrap(), Stored::Replaced);
+            assert_eq!(store.put(&path, &[7; 40_000]).unwrap(), Stored::Replaced);
+            assert_eq!(store.put(&path, &[7; 40_000]).unwrap(), Stored::Unchanged);
+            assert_eq!(fs::read(&path).unwrap(), [7; 40_000]);
+            assert_eq!(names(dir.path()), ["t.h"]);
+        }
+    }
+
+    #[test]
+    fn a_full_disk_leaves_the_old_file_and_no_temporary() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("t.h");
+        let store = Store::default();
+        store.put(&path, b"old").unwrap();
+        let why = store
+            .place(&path, |file| {
+                file.write_all(b"ne")?;
+                Err(io::ErrorKind::StorageFull.into())
+            })
+            .unwrap_err();
+        assert_eq!(why.step, Step::Write);
+        assert!(why.to_string().starts_with(&format!("{}: cannot be written: ", path.display())), "{why}");
+        assert_eq!(names(dir.path()), ["t.h"]);
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+    }
+
+    #[test]
+    fn a_panic_leaves_no_temporary() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::default();
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            store.place(&dir.path().join("t.h"), |_| panic!("on purpose"))
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(names(dir.path()), [""; 0]);
+    }
+
+    #[test]
+    fn what_cannot_be_put_in_place_is_named_by_its_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::default();
+        let path = dir.path().join("none/t.h");
+        let why = store.put(&path, b"x").unwrap_err();
+        assert_eq!((why.step, &why.path), (Step::Create, &path));
+        assert!(why.to_string().contains("no file can be made in its folder"), "{why}");
+        let path = dir.path().join("folder");
+        fs::create_dir(&path).unwrap();
+        let why = store.put(&path, b"x").unwrap_err();
+        assert_eq!((why.step, &why.path), (Step::Rename, &path));
+        assert_eq!(names(dir.path()), ["folder"]);
+    }
+
+    #[test]
+    fn an_abort_removes_what_is_in_flight_and_begins_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::default();
+        let path = dir.path().join("t.h");
+        let why = store
+            .place(&path, |file| {
+                file.write_all(b"half")?;
+                assert_eq!(names(dir.path()).len(), 1);
+                assert_eq!(store.abort(), 1);
+                Ok(())
+            })
+            .unwrap_err();
+        assert_eq!(why.step, Step::Aborted);
+        assert_eq!(why.to_string(), format!("{}: not written, the run was interrupted", path.display()));
+        assert_eq!(store.put(&path, b"x").unwrap_err().step, Step::Aborted);
+        assert_eq!(names(dir.path()), [""; 0]);
+    }
+
+    #[test]
+    fn threads_that_store_while_another_aborts_leave_whole_files_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::default();
+        let content = vec![b'x'; 100_000];
+        std::thread::scope(|scope| {
+            let (begun, first) = std::sync::mpsc::channel();
+            for thread in 0..4 {
+                let (store, content, dir, begun) = (&store, &content, dir.path(), begun.clone());
+                scope.spawn(move || {
+                    for i in 0..200 {
+                        if store.put(&dir.join(format!("{thread}-{i}")), content).is_err() {
+                            break;
+                        }
+                        let _ = begun.send(());
+                    }
+                });
+            }
+            first.recv().unwrap();
+            store.abort();
+        });
+        let names = names(dir.path());
+        assert!(!names.is_empty() && names.len() < 800, "{} files", names.len());
+        for name in names {
+            assert!(!name.starts_with(PREFIX), "{name} is left");
+            assert_eq!(fs::metadata(dir.path().join(name)).unwrap().len(), 100_000);
+        }
+    }
+
+    #[test]
+    fn only_names_of_our_making_are_temporaries() {
+        assert_eq!(owner(".ostia-12-0.tmp"), Some(12));
+        for name in ["ostia-12-0.tmp", ".ostia-12.tmp", ".ostia-a-0.tmp", ".ostia-1-.tmp", ".ostia-1-2.tmp~"]
+        {
+            assert_eq!(owner(name), None, "{name}");
+        }
+        assert_eq!(owner(".ostia-99999999999-1.tmp"), None);
+    }
+
+    #[test]
+    fn a_sweep_removes_what_the_dead_left_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let put = |name: &str| fs::write(dir.path().join(name), "x").unwrap();
+        // Above the largest process id of any system, so nobody has it.
+        let stray = format!(".ostia-{}-3.tmp", u32::MAX);
+        put(&stray);
+        let long_ago = SystemTime::now() - 2 * STRAY_AGE;
+        File::options().write(true).open(dir.path().join(&stray)).unwrap().set_modified(long_ago).unwrap();
+        let ours = format!(".ostia-{}-3.tmp", process::id());
+        put(&ours);
+        put("t.tmp");
+        put(".ostia-notes.tmp");
+        assert_eq!(sweep(dir.path()).unwrap(), [dir.path().join(stray)]);
+        assert_eq!(names(dir.path()), [ours.as_str(), ".ostia-notes.tmp", "t.tmp"]);
+        assert_eq!(sweep(&dir.path().join("none")).unwrap_err().step, Step::List);
+    }
+}
