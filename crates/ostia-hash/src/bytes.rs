@@ -9,9 +9,20 @@ const LAST: u64 = 0xD6E8_FEB8_6659_FD93;
 
 /// The word of a string under a seed.
 pub fn hash_bytes(seed: u64, bytes: &[u8]) -> u64 {
-    let mut state = (seed ^ bytes.len() as u64).wrapping_mul(LAST);
-    let (words, rest) = bytes.as_chunks::<8>();
-    for word in words {
+    hash_parts(seed, &[], bytes)
+}
+
+/// The word of two strings one after the other, the first a multiple of eight bytes long.
+///
+/// # Panics
+/// When it is not.
+#[track_caller]
+pub fn hash_parts(seed: u64, first: &[u8], second: &[u8]) -> u64 {
+    let (aligned, none) = first.as_chunks::<8>();
+    assert!(none.is_empty(), "the first part is whole words");
+    let (words, rest) = second.as_chunks::<8>();
+    let mut state = (seed ^ (first.len() + second.len()) as u64).wrapping_mul(LAST);
+    for word in aligned.iter().chain(words) {
         state = step(state, u64::from_le_bytes(*word));
     }
     if !rest.is_empty() {
@@ -42,6 +53,14 @@ mod tests {
     }
 
     const KNOWN: [u64; 3] = [0x6CB5304ED4D6B384, 0xA462A1BAEC24EA4E, 0x3C6860F4B3E2260E];
+
+    #[test]
+    fn parts_are_as_good_as_the_whole() {
+        let whole: [u8; 21] = core::array::from_fn(|i| i as u8);
+        for cut in [0, 8, 16] {
+            assert_eq!(hash_parts(5, &whole[..cut], &whole[cut..]), hash_bytes(5, &whole));
+        }
+    }
 
     #[test]
     fn length_counts_where_padding_would_hide_it() {

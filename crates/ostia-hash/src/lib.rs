@@ -7,11 +7,16 @@
 extern crate alloc;
 
 pub mod bytes;
+pub mod create;
 pub mod function;
 pub mod graph;
 pub mod keys;
 pub mod kind;
+pub mod lane;
+mod math;
 pub mod philox;
+pub mod plan;
 pub mod search;
 pub mod simd;
 pub mod squeeze;
+pub mod table;

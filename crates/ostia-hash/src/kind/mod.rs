@@ -2,3 +2,6 @@
 
 pub mod chm;
 pub mod contracted;
+pub mod displace;
+pub mod halves;
+pub mod retrieval;
