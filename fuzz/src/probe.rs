@@ -4,7 +4,7 @@ use ostia_forge::input::{Column, Format, Header, Reading, ValueShape, parse, par
 use ostia_hash::keys::{KeyType, Order};
 
 /// Reads `data` as `format`, its first bytes telling with which options. Checks what must hold for any input.
-pub(crate) fn input(format: Format, data: &[u8]) {
+pub fn input(format: Format, data: &[u8]) {
     let Some(([a, b, c], bytes)) = data.split_first_chunk() else { return };
     let column = |n: u8| match n % 4 {
         0 => None,

@@ -1,0 +1,9 @@
+//! Arrays of integers, strings and objects.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use ostia_forge::input::Format;
+
+fuzz_target!(|data: &[u8]| {
+    ostia_fuzz::input(Format::Json, data);
+});

@@ -1,0 +1,10 @@
+//! Packed words of every width.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use ostia_forge::input::Format;
+
+fuzz_target!(|data: &[u8]| {
+    ostia_fuzz::input(Format::Keys, data);
+    ostia_fuzz::input(Format::Keys64, data);
+});

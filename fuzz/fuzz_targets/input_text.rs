@@ -1,0 +1,10 @@
+//! Integers, one a line.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use ostia_forge::input::Format;
+
+fuzz_target!(|data: &[u8]| {
+    ostia_fuzz::input(Format::Text, data);
+    ostia_fuzz::input(Format::Hex, data);
+});

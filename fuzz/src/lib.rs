@@ -1,0 +1,5 @@
+//! What the fuzz targets call.
+
+mod probe;
+
+pub use probe::input;
