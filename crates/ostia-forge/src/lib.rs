@@ -1,7 +1,11 @@
 //! The foundry: finds, reads, solves, verifies, renders and stores key sets.
 #![forbid(unsafe_code)]
 
+pub mod bulk;
 pub mod find;
 pub mod input;
 pub mod names;
+pub mod row;
+pub mod set;
+pub mod spec;
 pub mod store;

@@ -1,3 +1,17 @@
 //! The program: arguments, progress, exit codes. Nothing else.
 #![forbid(unsafe_code)]
-fn main() {}
+
+mod args;
+mod command;
+mod exit;
+mod interrupt;
+mod progress;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let args = args::Args::parse();
+    exit::code(command::run(&args))
+}

@@ -1,0 +1,276 @@
+//! One set through the house: read, solve, verify, render, store.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use ostia_emit::{
+    file,
+    lang::{Artifact, EmitError, Language, Request, emit},
+};
+use ostia_hash::{
+    create::{Created, Failure, create},
+    keys::KeySet,
+    search::Watch,
+    table::{Shape, Values},
+};
+
+use crate::{
+    find::FindError,
+    input::{self, Format, ReadError},
+    names::{self, Clash, NameError},
+    spec::{Output, Spec, ValueSource},
+    store::{Store, StoreError, Stored},
+};
+
+/// A set that was read.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The identifier that its outputs are named after.
+    pub name: String,
+    /// The keys.
+    pub keys: KeySet,
+    /// Their values, by index.
+    pub values: Option<Values>,
+}
+
+/// A set that was solved and whose outputs are in memory.
+#[derive(Clone, Debug)]
+pub struct Forged {
+    /// The verified table, and how it came about.
+    pub created: Created,
+    /// The files that are to be stored.
+    pub artifacts: Vec<Artifact>,
+    /// What each phase took.
+    pub times: Times,
+}
+
+/// Wall-clock times of a set's phases.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Times {
+    /// Reading and checking the input.
+    pub read: Duration,
+    /// Search, assembly and verification.
+    pub solve: Duration,
+    /// Rendering.
+    pub render: Duration,
+    /// Storing.
+    pub store: Duration,
+}
+
+/// Why a set has no table, or its table no file.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SetError {
+    /// The input.
+    Read(ReadError),
+    /// It is named like a set and is none.
+    Found {
+        /// What is named so.
+        path: PathBuf,
+        /// What it is.
+        why: FindError,
+    },
+    /// Its name.
+    Name {
+        /// The input.
+        path: PathBuf,
+        /// What is wrong with its name.
+        why: NameError,
+    },
+    /// Another set has its name.
+    Clash(Clash),
+    /// The search.
+    Failure {
+        /// The input.
+        path: PathBuf,
+        /// What happened.
+        why: Failure,
+        /// True when it was the time limit that ended the search.
+        out_of_time: bool,
+    },
+    /// The rendering.
+    Emit(EmitError),
+    /// An output.
+    Store(StoreError),
+    /// The set's work panicked: a defect of Ostia.
+    Panicked {
+        /// The input.
+        path: PathBuf,
+        /// What it said.
+        what: String,
+    },
+}
+
+impl SetError {
+    /// True when somebody ended the work, and it is not the set's fault.
+    pub fn is_stopped(&self) -> bool {
+        matches!(self, SetError::Failure { why: Failure::Stopped(_), out_of_time: false, .. })
+    }
+}
+
+impl fmt::Display for SetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SetError::Read(error) => error.fmt(f),
+            SetError::Found { path, why } => write!(f, "{} {why}", path.display()),
+            SetError::Name { path, why } => write!(f, "{}: {why}", path.display()),
+            SetError::Clash(clash) => clash.fmt(f),
+            SetError::Failure { path, why: Failure::Stopped(report), out_of_time: true } => write!(
+                f,
+                "{}: not solved within the time limit, in {} attempts; allow more time, another function, or auto",
+                path.display(),
+                report.tally().attempts()
+            ),
+            SetError::Failure { path, why, .. } => write!(f, "{}: {why}", path.display()),
+            SetError::Emit(error) => error.fmt(f),
+            SetError::Store(error) => error.fmt(f),
+            SetError::Panicked { path, what } => {
+                write!(
+                    f,
+                    "{}: the work on this set panicked, which is a defect of Ostia: {what}",
+                    path.display()
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for SetError {}
+
+/// Ends a search at a moment, besides whatever else ends it.
+struct Timed<'a> {
+    watch: &'a dyn Watch,
+    until: Option<Instant>,
+}
+
+impl Timed<'_> {
+    fn over(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() >= until)
+    }
+}
+
+impl Watch for Timed<'_> {
+    fn stopped(&self) -> bool {
+        self.watch.stopped() || self.over()
+    }
+
+    fn tried(&self, attempts: u64) {
+        self.watch.tried(attempts);
+    }
+}
+
+/// Reads a set and its values, and gives it a name: `name`, or one made of the file's.
+///
+/// # Errors
+/// When the input or the name is refused.
+pub fn load(path: &Path, name: Option<&str>, spec: &Spec) -> Result<Loaded, SetError> {
+    let name = match name {
+        Some(name) => names::identifier(name),
+        None => names::of_path(path),
+    };
+    let name = name.map_err(|why| SetError::Name { path: path.to_owned(), why })?;
+    let reading = spec.reading(spec.format.unwrap_or(Format::Keys));
+    let input = input::read(path, spec.format, &reading).map_err(SetError::Read)?;
+    let values = match &spec.values {
+        Some(ValueSource::File(file)) => Some(values_of(file, spec, input.keys.len())?),
+        Some(ValueSource::Beside(_)) | None => input.values,
+    };
+    let values = values.map(|values| {
+        let values = match values {
+            input::Values::Integers(integers) => Values::integers(&integers),
+            input::Values::Records { size, bytes } => Values::records(size as u32, bytes)
+                .expect("the input has as many records of that size as keys, which are not none"),
+        };
+        match input.keys.origin() {
+            Some(origin) => values.permuted(origin),
+            None => values,
+        }
+    });
+    Ok(Loaded { name, keys: input.keys, values })
+}
+
+fn values_of(path: &Path, spec: &Spec, keys: usize) -> Result<input::Values, SetError> {
+    let fail = |why| SetError::Read(ReadError { path: path.to_owned(), why });
+    let bytes = input::read_bytes(path).map_err(SetError::Read)?;
+    let format = Format::of_path(path).unwrap_or(Format::Text);
+    input::parse_values(&bytes, &input::Reading::new(format), spec.value_shape, keys)
+        .map_err(|why| fail(input::ReadFailure::Input(why)))
+}
+
+/// Solves a set, verifies its table and renders its outputs.
+///
+/// # Errors
+/// When it is not solved, or cannot be rendered.
+pub fn forge(path: &Path, set: &Loaded, spec: &Spec, watch: &dyn Watch) -> Result<Forged, SetError> {
+    let begun = Instant::now();
+    let timed = Timed { watch, until: spec.time_limit.map(|limit| begun + limit) };
+    let created = create(&set.keys, set.values.as_ref(), &spec.options, &timed).map_err(|why| {
+        let out_of_time = timed.over() && !watch.stopped();
+        SetError::Failure { path: path.to_owned(), why, out_of_time }
+    })?;
+    let solved = Instant::now();
+    let artifacts = render(set, &created, spec).map_err(SetError::Emit)?;
+    let times = Times { solve: solved - begun, render: solved.elapsed(), ..Times::default() };
+    Ok(Forged { created, artifacts, times })
+}
+
+fn render(set: &Loaded, created: &Created, spec: &Spec) -> Result<Vec<Artifact>, EmitError> {
+    let about = spec.about();
+    let request = Request {
+        name: &set.name,
+        table: &created.table,
+        set: &set.keys,
+        values: set.values.as_ref(),
+        about: &about,
+        tests: spec.tests,
+        split: spec.split,
+        allow_unsafe: spec.allow_unsafe,
+    };
+    let mut artifacts = Vec::new();
+    for output in &spec.outputs {
+        match output {
+            Output::Table => {
+                let bytes = file::write(&created.table);
+                artifacts.push(Artifact { name: format!("{}.ostia", set.name), bytes });
+            }
+            Output::Source(language) => artifacts.extend(emit(*language, &request)?),
+        }
+    }
+    Ok(artifacts)
+}
+
+/// Stores the outputs of a set in a folder; returns their paths, and which of them were there already.
+///
+/// # Errors
+/// At the first file that cannot be stored.
+pub fn store(store: &Store, out: &Path, artifacts: &[Artifact]) -> Result<Vec<(PathBuf, Stored)>, SetError> {
+    let one = |artifact: &Artifact| {
+        let path = out.join(&artifact.name);
+        let stored = store.put(&path, &artifact.bytes).map_err(SetError::Store)?;
+        Ok((path, stored))
+    };
+    artifacts.iter().map(one).collect()
+}
+
+/// The languages among a job's outputs.
+pub fn languages(spec: &Spec) -> impl Iterator<Item = Language> + '_ {
+    spec.outputs.iter().filter_map(|output| match output {
+        Output::Source(language) => Some(*language),
+        Output::Table => None,
+    })
+}
+
+/// The seeds of a table, as the command line takes them again.
+pub fn seeds(shape: &Shape) -> Vec<u64> {
+    match shape {
+        Shape::Chm { function, seeds, .. } => {
+            seeds[..function.seed_count()].iter().map(|&s| u64::from(s)).collect()
+        }
+        Shape::Halves { multipliers, .. }
+        | Shape::Displace { multipliers, .. }
+        | Shape::Retrieval { multipliers, .. } => multipliers.to_vec(),
+    }
+}

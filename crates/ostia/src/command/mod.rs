@@ -1,0 +1,90 @@
+//! The commands, one file each.
+
+mod bench;
+mod bulk;
+mod create;
+mod inspect;
+mod lookup;
+mod verify;
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use clap::CommandFactory;
+use ostia_emit::file;
+use ostia_forge::input::read_bytes;
+use ostia_hash::{keys::KeyType, table::Table};
+
+use crate::{
+    args::{Args, Command},
+    exit::Ended,
+};
+
+/// Runs the command.
+pub(crate) fn run(args: &Args) -> Result<(), Ended> {
+    match &args.command {
+        Command::Create(args) => create::run(args),
+        Command::BulkCreate(args) => bulk::run(args),
+        Command::Inspect(args) => inspect::run(args),
+        Command::Lookup(args) => lookup::run(args),
+        Command::Verify(args) => verify::run(args),
+        Command::Bench(args) => bench::run(args),
+        Command::Completions { shell } => {
+            let mut out = Vec::new();
+            clap_complete::generate(*shell, &mut Args::command(), "ostia", &mut out);
+            Ok(std::io::stdout().write_all(&out)?)
+        }
+        Command::Man => {
+            let mut out = Vec::new();
+            man(Args::command(), "ostia".into(), &mut out)?;
+            Ok(std::io::stdout().write_all(&out)?)
+        }
+    }
+}
+
+/// The page of the program, then those of its commands.
+fn man(command: clap::Command, name: String, out: &mut Vec<u8>) -> std::io::Result<()> {
+    let command = command.display_name(&name).name(name.clone());
+    clap_mangen::Man::new(command.clone()).render(out)?;
+    for sub in command.get_subcommands().filter(|c| c.get_name() != "help") {
+        man(sub.clone(), format!("{name}-{}", sub.get_name()), out)?;
+    }
+    Ok(())
+}
+
+/// The bytes of a table's file.
+fn table_bytes(path: &Path) -> Result<Vec<u8>, Ended> {
+    read_bytes(path).map_err(Ended::failed)
+}
+
+/// The table in a file's bytes.
+fn table<'b>(path: &Path, bytes: &'b [u8]) -> Result<Table<'b>, Ended> {
+    file::read(bytes).map_err(|why| Ended::failed(format_args!("{}: {why}", path.display())))
+}
+
+/// The word of an integer key that was typed, or why it is none.
+fn typed_key(text: &str, key_type: KeyType) -> Result<u64, String> {
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => (-1, digits),
+        None => (1, text),
+    };
+    let value = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
+        Some(hex) => i128::from_str_radix(hex, 16),
+        None => digits.parse(),
+    };
+    let value = value.map_err(|_| format!("{text:?} is no integer, decimal or hexadecimal after 0x"))?;
+    key_type
+        .word(sign * value)
+        .ok_or_else(|| format!("{text} does not fit the table's keys of type {}", key_type.name()))
+}
+
+/// Paths, for people: a few, and how many more.
+fn some_paths(paths: &[PathBuf]) -> String {
+    let shown: Vec<String> = paths.iter().take(8).map(|p| p.display().to_string()).collect();
+    match paths.len() - shown.len() {
+        0 => shown.join(" "),
+        more => format!("{} and {more} more", shown.join(" ")),
+    }
+}
