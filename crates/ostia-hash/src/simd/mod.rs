@@ -4,6 +4,8 @@
 pub mod leaves;
 pub mod pairs;
 
+use core::fmt;
+
 /// What the CPU offers. A value of this type is proof that it does: it comes from detection alone.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Level(Tier);
@@ -51,6 +53,18 @@ fn detect() -> Tier {
 #[cfg(not(target_arch = "x86_64"))]
 fn detect() -> Tier {
     Tier::Portable
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Tier::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Tier::Avx2 => "AVX2",
+            #[cfg(target_arch = "x86_64")]
+            Tier::Avx512 => "AVX-512",
+        })
+    }
 }
 
 impl Level {
