@@ -49,6 +49,10 @@ fn main() -> ExitCode {
     let mut designs = designs(&words, first, second);
     designs.retain(|design| design.name.contains(&only));
     println!("{path}: {} keys on halves of 2^{first} and 2^{second}; {rounds} rounds", words.len());
+    for (choice, side_1) in sides(&words, first) {
+        let shared = Contraction::new(&words, side_1, first, second).shared();
+        println!("side 1 {choice}: {shared} keys share their cell");
+    }
     for round in 0..rounds as u64 {
         for design in &mut designs {
             design.round(round);
@@ -78,6 +82,13 @@ impl Design<'_> {
     }
 }
 
+/// Multipliers for side 1.
+fn sides(words: &[u32], first: u32) -> [(&'static str, u64); 2] {
+    let candidates = (0..256).map(|number| Philox::new(1, number, 0).multiplier());
+    let best = best_first(words, first, candidates, || false).expect("there are candidates");
+    [("random", Philox::new(1, 0, 0).multiplier()), ("best of 256", best)]
+}
+
 fn designs<'a>(words: &'a [u32], first: u32, second: u32) -> Vec<Design<'a>> {
     let mut designs = Vec::new();
     let mut add = |name: String, graphs: u64, attempt: Box<dyn FnMut(u64) -> bool + 'a>| {
@@ -85,11 +96,8 @@ fn designs<'a>(words: &'a [u32], first: u32, second: u32) -> Vec<Design<'a>> {
         let graphs = graphs * 30_000 / words.len() as u64 + 1;
         designs.push(Design { name, attempt, graphs, rates: Vec::new() });
     };
-    let candidates = (0..256).map(|number| Philox::new(1, number, 0).multiplier());
-    let best = best_first(words, first, candidates, || false).expect("there are candidates");
-    let random = Philox::new(1, 0, 0).multiplier();
     for level in Level::available() {
-        for (choice, side_1) in [("random", random), ("best of 256", best)] {
+        for (choice, side_1) in sides(words, first) {
             let contraction = Contraction::new(words, side_1, first, second);
             let mut scratch = Scratch::with_level(level);
             add(
