@@ -297,7 +297,8 @@ pub fn best_first(
 ) -> Option<u64> {
     let level = Level::best();
     let mut cells = vec![0; words.len()];
-    let mut occupied = vec![0_u64; (1_usize << bits).div_ceil(64)];
+    // A byte for each cell: setting one needs no reading of it, as a bit would.
+    let mut occupied = vec![0_u8; 1 << bits];
     let mut best = None;
     for multiplier in candidates {
         if stopped() {
@@ -306,9 +307,9 @@ pub fn best_first(
         leaves::fold_all(level, words, multiplier, (1 << bits) - 1, &mut cells);
         occupied.fill(0);
         for &cell in &cells {
-            occupied[(cell / 64) as usize] |= 1 << (cell % 64);
+            occupied[cell as usize] = 1;
         }
-        let count: u32 = occupied.iter().map(|word| word.count_ones()).sum();
+        let count: u32 = occupied.iter().map(|&cell| u32::from(cell)).sum();
         if best.is_none_or(|(most, _)| count > most) {
             best = Some((count, multiplier));
         }
