@@ -241,3 +241,51 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn many_keys_at_once_find_what_each_finds_alone() {
+    use ostia_hash::{plan::Function, simd::Level};
+
+    // Counts that leave blocks and vectors unfinished, and lanes shorter than a vector's load.
+    for count in [1usize, 2, 3, 7, 100, 300, 5000, 70_000] {
+        let words: Vec<u64> = (0..count as u64).map(|i| i * 16 + 7).collect();
+        let set = KeySet::integers(KeyType::U32, words.clone(), Order::Sorted).unwrap();
+        let strangers = (0..1000u64).map(|i| (i * 0x9E37_79B1) & 0xFFFF_FFFF);
+        let asked: Vec<u32> = words.iter().copied().chain(strangers).map(|w| w as u32).collect();
+        let named = ["fold", "fold-pair", "xor", "mix", "multiply", "MultiplyShiftR2", "Mulshrolate4RX"];
+        let forced = named.map(|n| Options { function: Function::from_name(n), ..Options::default() });
+        for options in ways().into_iter().chain(forced) {
+            let Ok(created) = create(&set, None, &options, &Alone) else {
+                assert!(options.function.is_some(), "only a forced function may not serve");
+                continue;
+            };
+            let lookup = created.table.unchecked();
+            let alone: Vec<u32> = asked.iter().map(|&k| lookup.index(k)).collect();
+            for level in Level::available() {
+                let mut together = vec![0; asked.len()];
+                lookup.indexes_at(level, &asked, &mut together);
+                assert_eq!(together, alone, "{count} keys, {level:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn many_wide_keys_at_once_are_squeezed_alike() {
+    use ostia_hash::simd::Level;
+
+    for bits in [0x0000_FFFF_0000_0000u64, 0x0F0F_0F0F_0000_000F, u64::MAX] {
+        let words = (0..3000u64).map(|i| i.wrapping_mul(0x9E37_79B9_7F4A_7C15) & bits);
+        let words: Vec<u64> = words.collect::<std::collections::BTreeSet<_>>().into_iter().collect();
+        let set = KeySet::integers(KeyType::U64, words.clone(), Order::Sorted).unwrap();
+        for options in ways() {
+            let created = make(&set, None, &options);
+            let lookup = created.table.unchecked();
+            for level in Level::available() {
+                let mut together = vec![0; words.len()];
+                lookup.indexes_at(level, &words, &mut together);
+                assert!(words.iter().zip(&together).all(|(&w, &i)| lookup.index(w) == i), "{level:?}");
+            }
+        }
+    }
+}

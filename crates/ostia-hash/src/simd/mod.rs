@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "vector loads, stores and calls into code for a CPU feature")]
 
 pub mod leaves;
+pub mod lookup;
 pub mod pairs;
 
 use core::fmt;

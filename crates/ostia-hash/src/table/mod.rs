@@ -26,6 +26,7 @@ use crate::{
     },
     keys::{KeySet, KeyType, Order},
     lane::Lane,
+    simd::{Level, lookup},
     squeeze::Squeeze,
 };
 
@@ -520,6 +521,22 @@ impl Unchecked<'_> {
     pub fn index<'k>(&self, key: impl Into<Key<'k>>) -> u32 {
         assert!(self.table.has_index(), "this table has values in place and no index");
         self.table.place(self.table.word(key.into()))
+    }
+
+    /// The indexes of many integer keys, by vector code where there is any.
+    ///
+    /// # Panics
+    /// When the slices differ in length, or the table's cells hold values in place.
+    #[track_caller]
+    pub fn indexes<W: Copy + Into<u64>>(&self, words: &[W], out: &mut [u32]) {
+        self.indexes_at(Level::best(), words, out);
+    }
+
+    /// As [`Unchecked::indexes`], by the vector code of a level; the result is the same.
+    #[track_caller]
+    pub fn indexes_at<W: Copy + Into<u64>>(&self, level: Level, words: &[W], out: &mut [u32]) {
+        assert_eq!(words.len(), out.len(), "an index for each key");
+        lookup::indexes(level, self.table, words, out);
     }
 
     /// The value of a member; an arbitrary one for any other key. `None` when there are no values.
