@@ -6,7 +6,9 @@
 
 extern crate alloc;
 
+pub mod best;
 pub mod bytes;
+pub mod coverage;
 pub mod create;
 pub mod function;
 pub mod graph;

@@ -4,8 +4,9 @@ mod key_files;
 
 use key_files::{key_file, keys_directory};
 use ostia_hash::{
+    coverage::Coverage,
     function::classic::{Classic, RngSpec},
-    kind::chm::{Chm, ChmProblem, Sizes},
+    kind::chm::{Chm, ChmProblem, Graph, Sizes},
     search::{self, Alone, Attempt, Ended, Problem, Tally, Verdict},
 };
 
@@ -45,6 +46,34 @@ impl Known {
 
     fn rng(&self) -> RngSpec {
         RngSpec { seed: self.number(2), subsequence: self.number(3), offset: self.number(4) }
+    }
+
+    /// Compares every counter; real numbers to the nine digits that were printed.
+    fn check_coverage(&self, found: &Chm, keys: usize) {
+        let what = &self.fields[..8];
+        let bytes = found.sizes.solving_bytes(keys, Graph::Peeled);
+        assert_eq!(bytes as u64, self.number(10), "{what:?}");
+        let coverage = Coverage::measure(&found.entries, bytes);
+        assert_eq!(coverage.pages.used, self.number(11), "{what:?}");
+        assert_eq!(coverage.lines.used, self.number(12), "{what:?}");
+        assert_eq!(coverage.lines.first, Some(self.number(13)), "{what:?}");
+        assert_eq!(coverage.lines.last, Some(self.number(14)), "{what:?}");
+        assert_eq!(coverage.assigned, self.number(15), "{what:?}");
+        assert_eq!(coverage.line_max, self.number(16), "{what:?}");
+        assert_eq!(coverage.score, self.number(21), "{what:?}");
+        let buckets: Vec<u64> = self.fields[23].split(' ').map(|b| b.parse().unwrap()).collect();
+        assert_eq!(coverage.histogram, buckets, "{what:?}");
+        let regression = coverage.regression;
+        for (field, value) in [
+            (17, regression.slope),
+            (18, regression.intercept),
+            (19, regression.correlation),
+            (20, regression.predicted),
+            (22, coverage.rank),
+        ] {
+            let known: f64 = self.fields[field].parse().unwrap();
+            assert!((value - known).abs() <= 5e-9 * known.abs(), "{what:?} {value} {known}");
+        }
     }
 }
 
@@ -90,6 +119,7 @@ fn every_known_attempt_has_its_seeds_counts_and_order() {
         for (index, &key) in keys.iter().enumerate() {
             assert_eq!(found.index(key), index as u32, "{what:?}");
         }
+        known.check_coverage(&found, keys.len());
     }
 }
 

@@ -30,12 +30,12 @@ fn check<E: Edge, N: Number>(ends: &[(u32, u32)], vertices: usize, edge_mask: u3
     assert_eq!(forest.test(&edges, vertices, &|| false), cycle);
     assert_eq!(forest.test(&edges, vertices, &|| false), cycle);
     let mut peel = Peel::<N>::default();
-    assert_eq!(peel.peel(&edges, vertices, &|| false), cycle);
-    assert_eq!(peel.peel(&edges, vertices, &|| false), cycle);
+    let peeled = peel.entries(&edges, vertices, edge_mask, &|| false);
+    assert_eq!(peel.entries(&edges, vertices, edge_mask, &|| false), peeled);
+    assert_eq!(peeled.as_ref().map(|_| ()).map_err(|&halt| halt), cycle);
     let traversal = dfs::traverse(&edges, vertices, edge_mask, &|| false);
     assert_eq!(traversal.as_ref().map(|_| ()).map_err(|&halt| halt), cycle);
-    let Ok(traversal) = traversal else { return };
-    let peeled = peel.assign(&edges, vertices, edge_mask, &|| false).unwrap();
+    let (Ok(traversal), Ok(peeled)) = (traversal, peeled) else { return };
     for entries in [&peeled, &traversal.entries] {
         assert!(entries.iter().all(|&e| e <= edge_mask));
         for (index, &(a, b)) in ends.iter().enumerate() {
@@ -113,6 +113,6 @@ proptest! {
 fn a_stop_is_heard_before_the_answer() {
     let edges = [Edge::new(0, 1), Edge::new(2, 3)];
     assert_eq!(Forest::<u16>::default().test::<u32>(&edges, 4, &|| true), Err(Halt::Stopped));
-    assert_eq!(Peel::<u16>::default().peel::<u32>(&edges, 4, &|| true), Err(Halt::Stopped));
+    assert_eq!(Peel::<u16>::default().entries::<u32>(&edges, 4, 1, &|| true), Err(Halt::Stopped));
     assert_eq!(dfs::traverse::<u32>(&edges, 4, 1, &|| true), Err(Halt::Stopped));
 }

@@ -251,10 +251,7 @@ impl<'k> ChmProblem<'k> {
         let mask = self.sizes.index_mask();
         work.forest.test(&work.edges, vertices, stopped)?;
         match self.graph {
-            Graph::Peeled => {
-                work.peel.peel(&work.edges, vertices, stopped)?;
-                Ok((work.peel.assign(&work.edges, vertices, mask, stopped)?, None))
-            }
+            Graph::Peeled => Ok((work.peel.entries(&work.edges, vertices, mask, stopped)?, None)),
             Graph::Traversed => {
                 let dfs::Traversal { entries, counts } = dfs::traverse(&work.edges, vertices, mask, stopped)?;
                 Ok((entries, Some(counts)))
