@@ -3,8 +3,10 @@
 //! Adding a language is one template, one file here, one line in [`Language`], and one test that compiles and
 //! runs what comes out.
 
+mod answers;
 mod c;
 mod cpp;
+mod pair;
 mod python;
 mod rust;
 

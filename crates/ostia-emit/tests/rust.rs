@@ -1,0 +1,80 @@
+//! Generated Rust is compiled, run, and asked for what the library answers.
+
+mod cases;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use cases::Case;
+use ostia_emit::lang::Language;
+
+/// An empty directory of this test's own.
+fn directory(name: &str) -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    if directory.exists() {
+        fs::remove_dir_all(&directory).expect("a directory of this test can be removed");
+    }
+    fs::create_dir_all(&directory).expect("the target directory can be written");
+    directory
+}
+
+fn succeed(command: &mut Command) -> Output {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(
+        output.status.success(),
+        "{command:?}\n{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
+
+/// Writes the files of all cases, and a program that runs every self-test.
+fn write(directory: &Path, cases: &[Case], allow_unsafe: bool) -> PathBuf {
+    let (mut modules, mut calls) = (String::new(), String::new());
+    for case in cases {
+        for artifact in case.emit(Language::Rust, allow_unsafe) {
+            fs::write(directory.join(&artifact.name), &artifact.bytes).expect("the file can be written");
+        }
+        modules += &format!("#[path = \"{0}_test.rs\"]\nmod {0}_test;\n", case.name);
+        calls += &format!("    {}_test::main();\n", case.name);
+    }
+    let main = directory.join("all.rs");
+    let source = format!("#![deny(warnings)]\n{modules}\nfn main() {{\n{calls}}}\n");
+    fs::write(&main, source).expect("the file can be written");
+    main
+}
+
+/// Compiles and runs; every self-test says that it was there.
+fn run(name: &str, cases: &[Case], allow_unsafe: bool, edition: &str) {
+    let directory = directory(name);
+    let main = write(&directory, cases, allow_unsafe);
+    let program = directory.join(format!("all{}", std::env::consts::EXE_SUFFIX));
+    succeed(
+        Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
+            .args(["--edition", edition, "-C", "opt-level=1", "-C", "debug-assertions", "-o"])
+            .arg(&program)
+            .arg(&main),
+    );
+    let output = succeed(&mut Command::new(&program));
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(said.lines().filter(|l| l.ends_with(": ok")).count(), cases.len(), "{said}");
+}
+
+#[test]
+fn every_kind_of_table_answers_as_the_library_does() {
+    run("rust-all", &cases::all(), false, "2021");
+}
+
+#[test]
+fn tables_without_bounds_checks_answer_as_the_library_does() {
+    run("rust-unsafe", &cases::all(), true, "2024");
+}
+
+#[test]
+fn every_function_of_the_predecessor_answers_as_the_library_does() {
+    run("rust-classic", &cases::classic(), false, "2021");
+}
