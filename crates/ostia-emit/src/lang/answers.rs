@@ -69,9 +69,11 @@ fn foreign_words(set: &KeySet) -> Vec<u64> {
     let mut members = set.words().to_vec();
     members.sort_unstable();
     let mask = set.key_type().mask();
-    let near = set.words().iter().step_by(set.len().div_ceil(STRANGERS / 4)).flat_map(|w| {
-        [w.wrapping_add(1), w.wrapping_sub(1), w ^ ((mask >> 1) + 1)]
-    });
+    let near = set
+        .words()
+        .iter()
+        .step_by(set.len().div_ceil(STRANGERS / 4))
+        .flat_map(|w| [w.wrapping_add(1), w.wrapping_sub(1), w ^ ((mask >> 1) + 1)]);
     let far = (0..STRANGERS as u64 / 4).map(|i| (i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29));
     let mut foreign: Vec<u64> = [0, mask].into_iter().chain(near).chain(far).map(|w| w & mask).collect();
     foreign.sort_unstable();

@@ -87,15 +87,9 @@ pub(crate) fn write(function: Classic, seeds: &Seeds, d: &dyn Dialect) -> Writte
             d.xor(&rol(&d.add(k, s[1]), 7), &ror(&xor_by(k, s[3]), 20)),
         ),
         AddSubXor => (d.add(k, s[0]), d.sub(k, s[1])),
-        Xor => (
-            d.call("halves", &[&xor_by(k, s[0])]),
-            d.call("halves", &[&xor_by(&rol(k, 15), s[1])]),
-        ),
+        Xor => (d.call("halves", &[&xor_by(k, s[0])]), d.call("halves", &[&xor_by(&rol(k, 15), s[1])])),
         Dummy => (crc(s[0], k), crc(s[1], &rol(k, s[2] & 31))),
-        Crc32RotateXor => (
-            crc(s[0], k),
-            d.call("crc", &[&crc(s[1], &rol(k, 15)), &xor_by(k, s[2])]),
-        ),
+        Crc32RotateXor => (crc(s[0], k), d.call("crc", &[&crc(s[1], &rol(k, 15)), &xor_by(k, s[2])])),
         Crc32 => (crc(s[0], k), crc(s[1], k)),
         Djb => (seeded("djb", s[0], k), seeded("djb", s[1], k)),
         DjbXor => (seeded("djb_xor", s[0], k), seeded("djb_xor", s[1], k)),
@@ -103,18 +97,13 @@ pub(crate) fn write(function: Classic, seeds: &Seeds, d: &dyn Dialect) -> Writte
         Crc32Not => (crc(s[0], k), crc(s[1], &d.not(k))),
         Crc32RotateX => (crc(s[0], k), crc(s[1], &rol(k, b(1)))),
         Crc32RotateXY => (crc(s[0], &ror(k, b(1))), crc(s[1], &rol(k, b(2)))),
-        Crc32RotateWXYZ => (
-            rol(&crc(s[0], &ror(k, b(1))), b(2)),
-            ror(&crc(s[1], &rol(k, b(3))), b(4)),
-        ),
-        RotateMultiplyXorRotate => (
-            xor_rotated(&mul(&ror(k, b(1)), s[0]), b(2)),
-            xor_rotated(&mul(&ror(k, b(3)), s[1]), b(4)),
-        ),
-        ShiftMultiplyXorShift => (
-            xor_shifted(&mul(&shr(k, b(1)), s[0]), b(2)),
-            xor_shifted(&mul(&shr(k, b(3)), s[1]), b(4)),
-        ),
+        Crc32RotateWXYZ => (rol(&crc(s[0], &ror(k, b(1))), b(2)), ror(&crc(s[1], &rol(k, b(3))), b(4))),
+        RotateMultiplyXorRotate => {
+            (xor_rotated(&mul(&ror(k, b(1)), s[0]), b(2)), xor_rotated(&mul(&ror(k, b(3)), s[1]), b(4)))
+        }
+        ShiftMultiplyXorShift => {
+            (xor_shifted(&mul(&shr(k, b(1)), s[0]), b(2)), xor_shifted(&mul(&shr(k, b(3)), s[1]), b(4)))
+        }
         ShiftMultiplyXorShift2 => (
             xor_shifted(&mul(&xor_shifted(&mul(&shr(k, b(1)), s[0]), b(2)), s[1]), b(3)),
             xor_shifted(&mul(&xor_shifted(&mul(&shr(k, c(1)), s[3]), c(2)), s[4]), c(3)),
@@ -129,38 +118,31 @@ pub(crate) fn write(function: Classic, seeds: &Seeds, d: &dyn Dialect) -> Writte
         MultiplyShiftLR => (shl(&mul(k, s[0]), b(1)), shr(&mul(k, s[1]), b(2))),
         Multiply => (mul(k, s[0]), mul(k, s[1])),
         MultiplyXor => (xor_by(&mul(k, s[0]), s[1]), xor_by(&mul(k, s[2]), s[3])),
-        MultiplyRotateRMultiply => (
-            mul(&ror(&mul(k, s[0]), b(1)), s[1]),
-            mul(&ror(&mul(k, s[3]), b(2)), s[4]),
-        ),
+        MultiplyRotateRMultiply => {
+            (mul(&ror(&mul(k, s[0]), b(1)), s[1]), mul(&ror(&mul(k, s[3]), b(2)), s[4]))
+        }
         MultiplyRotateR2 => (
             ror(&mul(&ror(&mul(k, s[0]), b(1)), s[1]), b(2)),
             ror(&mul(&ror(&mul(k, s[3]), b(3)), s[4]), b(4)),
         ),
-        MultiplyShiftRMultiply => (
-            mul(&shr(&mul(k, s[0]), b(1)), s[1]),
-            mul(&shr(&mul(k, s[3]), b(2)), s[4]),
-        ),
+        MultiplyShiftRMultiply => {
+            (mul(&shr(&mul(k, s[0]), b(1)), s[1]), mul(&shr(&mul(k, s[3]), b(2)), s[4]))
+        }
         MultiplyShiftR2 => (
             shr(&mul(&shr(&mul(k, s[0]), b(1)), s[1]), b(2)),
             shr(&mul(&shr(&mul(k, s[3]), b(3)), s[4]), b(4)),
         ),
         RotateRMultiply => (mul(&ror(k, b(1)), s[0]), mul(&ror(k, b(2)), s[1])),
-        RotateRMultiplyRotateR => (
-            ror(&mul(&ror(k, b(1)), s[0]), b(2)),
-            ror(&mul(&ror(k, b(3)), s[1]), b(4)),
-        ),
+        RotateRMultiplyRotateR => {
+            (ror(&mul(&ror(k, b(1)), s[0]), b(2)), ror(&mul(&ror(k, b(3)), s[1]), b(4)))
+        }
         Multiply643ShiftR | Multiply644ShiftR => (wide(s[0], s[1], b6(1)), wide(s[3], s[4], b6(2))),
         MultiplyShiftRX => (shr(&mul(k, s[0]), b(1)), shr(&mul(k, s[1]), b(1))),
         Mulshrolate1RX => (shr(&ror(&mul(k, s[0]), b(2)), b(1)), shr(&mul(k, s[1]), b(1))),
-        Mulshrolate2RX => (
-            shr(&ror(&mul(k, s[0]), b(2)), b(1)),
-            shr(&ror(&mul(k, s[1]), b(3)), b(1)),
-        ),
-        Mulshrolate3RX => (
-            shr(&mul(&ror(&mul(k, s[0]), b(2)), s[3]), b(1)),
-            shr(&ror(&mul(k, s[1]), b(3)), b(1)),
-        ),
+        Mulshrolate2RX => (shr(&ror(&mul(k, s[0]), b(2)), b(1)), shr(&ror(&mul(k, s[1]), b(3)), b(1))),
+        Mulshrolate3RX => {
+            (shr(&mul(&ror(&mul(k, s[0]), b(2)), s[3]), b(1)), shr(&ror(&mul(k, s[1]), b(3)), b(1)))
+        }
         Mulshrolate4RX => (
             shr(&mul(&ror(&mul(k, s[0]), b(2)), s[3]), b(1)),
             shr(&mul(&ror(&mul(k, s[1]), b(3)), s[4]), b(1)),

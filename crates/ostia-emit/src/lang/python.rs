@@ -291,7 +291,8 @@ fn module(request: &Request<'_>) -> Result<String, EmitError> {
         arrays.push(Array::numbers("_RANKS", "The index of each slot.", ranks, None));
     }
     if let Some(marks) = &lanes.marks {
-        let doc = if in_place { "Fingerprints, laid down as the values are." } else { "Fingerprints by index." };
+        let doc =
+            if in_place { "Fingerprints, laid down as the values are." } else { "Fingerprints by index." };
         arrays.push(Array::numbers("_MARKS", doc, marks, None));
     }
     if let Some(keys) = &lanes.keys {
@@ -307,8 +308,10 @@ fn module(request: &Request<'_>) -> Result<String, EmitError> {
     }
 
     let tuples = place.kind == "retrieval" || place.helpers.contains(&"crc");
-    let imports: Vec<&str> =
-        [(checked, "Optional"), (tuples, "Tuple")].into_iter().filter_map(|(used, name)| used.then_some(name)).collect();
+    let imports: Vec<&str> = [(checked, "Optional"), (tuples, "Tuple")]
+        .into_iter()
+        .filter_map(|(used, name)| used.then_some(name))
+        .collect();
     let lowest = if key_type.is_signed() { -(1i128 << (key_type.bits() - 1)) } else { 0 };
     let view = context! {
         name => request.name,
@@ -541,7 +544,8 @@ mod tests {
 
     #[test]
     fn base64_has_the_answers_of_its_standard() {
-        for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")] {
+        for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")]
+        {
             assert_eq!(base64(bytes.as_bytes()), text);
         }
     }

@@ -27,10 +27,7 @@ const LITERAL_BYTES: usize = 4096;
 const WIDTH: usize = 100;
 
 pub(super) fn emit(request: &Request<'_>) -> Result<Vec<Artifact>, EmitError> {
-    let mut artifacts = vec![Artifact {
-        name: format!("{}.rs", request.name),
-        bytes: module(request)?,
-    }];
+    let mut artifacts = vec![Artifact { name: format!("{}.rs", request.name), bytes: module(request)? }];
     if request.tests {
         artifacts.extend(tests(request)?);
     }
@@ -70,6 +67,7 @@ struct Array {
     literal: bool,
     /// More bytes are read than an element has, and masked.
     wide: bool,
+    signed: bool,
     /// Bits that one read takes.
     read: u32,
     mask: Option<String>,
@@ -108,6 +106,7 @@ impl Array {
             width,
             literal,
             wide,
+            signed: !literal && key_type.is_some_and(KeyType::is_signed),
             read: if wide { 32 } else { 8 * width },
             mask: (wide).then(|| if width == 1 { "0xFF".into() } else { "0xFFFF".into() }),
             bytes: lane.bytes().len() + padding,
@@ -127,6 +126,7 @@ impl Array {
             width: lane.width(),
             literal: false,
             wide: false,
+            signed: false,
             read: 8,
             mask: None,
             bytes: lane.bytes().len(),
@@ -317,11 +317,19 @@ fn module(request: &Request<'_>) -> Result<Vec<u8>, EmitError> {
         arrays.push(Array::numbers("RANKS", "The index of each slot.", "rank", ranks, "u32", None));
     }
     if let Some(marks) = &lanes.marks {
-        let doc = if in_place { "Fingerprints, laid down as the values are." } else { "Fingerprints by index." };
+        let doc =
+            if in_place { "Fingerprints, laid down as the values are." } else { "Fingerprints by index." };
         arrays.push(Array::numbers("MARKS", doc, "mark", marks, "u32", None));
     }
     if let Some(keys) = &lanes.keys {
-        arrays.push(Array::numbers("KEYS", "The keys by index.", "key_at", keys, key_type.name(), Some(key_type)));
+        arrays.push(Array::numbers(
+            "KEYS",
+            "The keys by index.",
+            "key_at",
+            keys,
+            key_type.name(),
+            Some(key_type),
+        ));
     }
     if let Some(ends) = &lanes.text_ends {
         let last = ends.words().last().unwrap_or(0);

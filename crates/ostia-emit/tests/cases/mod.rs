@@ -84,14 +84,17 @@ pub(crate) fn set(key_type: KeyType, count: usize) -> KeySet {
 /// 64-bit keys that vary in few bits: in one run of them, or here and there.
 fn squeezed(key_type: KeyType, scattered: bool, count: usize) -> KeySet {
     let words = (0..count as u64).map(|i| {
-        if scattered { ((i & 0x3F) << 3) | ((i >> 6) << 40) | (1 << 60) } else { 0x7FF0_0000_0000_0000 | i << 20 }
+        if scattered {
+            ((i & 0x3F) << 3) | ((i >> 6) << 40) | (1 << 60)
+        } else {
+            0x7FF0_0000_0000_0000 | i << 20
+        }
     });
     KeySet::integers(key_type, words.collect(), Order::Sorted).expect("made to be different")
 }
 
 fn values(kind: usize, count: usize) -> Option<Values> {
-    let numbers: Vec<u64> =
-        (0..count as u64).map(|i| (i + 3).wrapping_mul(0xD6E8_FEB8_6659_FD93)).collect();
+    let numbers: Vec<u64> = (0..count as u64).map(|i| (i + 3).wrapping_mul(0xD6E8_FEB8_6659_FD93)).collect();
     match kind % 6 {
         0 => None,
         1 => Some(Values::integers_of(1, &numbers)),
@@ -127,8 +130,11 @@ pub(crate) fn all() -> Vec<Case> {
         ("auto", base),
     ];
     let narrow = [KeyType::U8, KeyType::I8, KeyType::U16, KeyType::I16, KeyType::U32, KeyType::I32];
-    let policies =
-        [("unchecked", Foreign::Unchecked), ("marks", Foreign::Fingerprint { bits: 7 }), ("exact", Foreign::Exact)];
+    let policies = [
+        ("unchecked", Foreign::Unchecked),
+        ("marks", Foreign::Fingerprint { bits: 7 }),
+        ("exact", Foreign::Exact),
+    ];
     let mut cases = Vec::new();
     let mut turn = 0;
     for (way, options) in ways {
@@ -145,12 +151,16 @@ pub(crate) fn all() -> Vec<Case> {
                     (true, 0) => squeezed(KeyType::U64, false, count),
                     (true, 1) => squeezed(KeyType::I64, true, count),
                     (true, _) if takes_32 => squeezed(KeyType::U64, true, count),
-                    (true, _) => set([KeyType::U64, KeyType::I64, KeyType::Str, KeyType::Bytes][turn / 6 % 4], count),
+                    (true, _) => {
+                        set([KeyType::U64, KeyType::I64, KeyType::Str, KeyType::Bytes][turn / 6 % 4], count)
+                    }
                 };
                 let kind = if options.in_place { 1 + turn % 5 } else { turn };
                 // An odd number of bits, so that masks and shifts are not those of a whole type.
                 let foreign = match foreign {
-                    Foreign::Fingerprint { .. } => Foreign::Fingerprint { bits: [7, 8, 13, 20, 32][turn % 5] },
+                    Foreign::Fingerprint { .. } => {
+                        Foreign::Fingerprint { bits: [7, 8, 13, 20, 32][turn % 5] }
+                    }
                     other => other,
                 };
                 let name = format!("{way}_{policy}_{}_{}", set.key_type().name(), set.len());
