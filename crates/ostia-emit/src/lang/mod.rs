@@ -5,10 +5,13 @@
 
 mod answers;
 mod c;
+mod c_classic;
+mod c_family;
 mod cpp;
 mod pair;
 mod python;
 mod rust;
+mod sample;
 
 use std::fmt;
 
