@@ -80,7 +80,7 @@ fn conversation(case: &Case) -> String {
     let sign = if case.set.key_type().is_signed() { "" } else { "u" };
     let key = format!("{sign}int{bits}_t");
     if batch {
-        write!(code, "    {key} *keys = ({key} *)calloc(count, sizeof *keys);\n").unwrap();
+        writeln!(code, "    {key} *keys = ({key} *)calloc(count, sizeof *keys);").unwrap();
         code.push_str("    uint32_t *one = (uint32_t *)calloc(count, sizeof *one);\n");
         code.push_str("    uint32_t *all = (uint32_t *)calloc(count, sizeof *all);\n");
         code.push_str("    if (!keys || !one || !all) return 1;\n");

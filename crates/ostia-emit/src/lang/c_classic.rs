@@ -43,7 +43,7 @@ impl Writer<'_> {
     }
 
     fn rotate(&mut self, helper: &'static str, x: &str, by: u32) -> String {
-        if by % 32 == 0 { x.to_owned() } else { self.call(helper, &format!("{x}, {}", by % 32)) }
+        if by.is_multiple_of(32) { x.to_owned() } else { self.call(helper, &format!("{x}, {}", by % 32)) }
     }
 
     fn right(&mut self, x: &str, by: u32) -> String {
@@ -59,11 +59,11 @@ impl Writer<'_> {
     }
 
     fn shr(&self, x: &str, by: u32) -> String {
-        if by % 32 == 0 { x.to_owned() } else { format!("({x} >> {})", by % 32) }
+        if by.is_multiple_of(32) { x.to_owned() } else { format!("({x} >> {})", by % 32) }
     }
 
     fn shl(&self, x: &str, by: u32) -> String {
-        if by % 32 == 0 { x.to_owned() } else { format!("({x} << {})", by % 32) }
+        if by.is_multiple_of(32) { x.to_owned() } else { format!("({x} << {})", by % 32) }
     }
 
     fn crc(&mut self, state: &str, word: &str) -> String {

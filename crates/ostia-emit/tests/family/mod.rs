@@ -175,7 +175,7 @@ fn values(which: usize, count: usize) -> Values {
 }
 
 fn records(count: usize) -> Values {
-    let bytes = (0..count * 5).map(|i| (i * 37 >> 3) as u8).collect();
+    let bytes = (0..count * 5).map(|i| ((i * 37) >> 3) as u8).collect();
     Values::records(5, bytes).expect("five bytes a key")
 }
 
