@@ -62,3 +62,8 @@ fn every_function_of_the_predecessor_answers_as_the_library_does() {
         run("python-classic", &cases::classic());
     }
 }
+
+#[test]
+fn small_tables_look_as_they_did() {
+    cases::check_golden(Language::Python);
+}

@@ -108,3 +108,8 @@ fn clippy_has_nothing_to_say() {
         succeed(clippy.arg(directory.join("all.rmeta")).arg(&main));
     }
 }
+
+#[test]
+fn small_tables_look_as_they_did() {
+    cases::check_golden(Language::Rust);
+}

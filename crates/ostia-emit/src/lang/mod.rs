@@ -74,6 +74,22 @@ pub struct Request<'a> {
     pub allow_unsafe: bool,
 }
 
+impl<'a> Request<'a> {
+    /// The code alone: no tests, no values, no `unsafe`; C in one header.
+    pub fn new(name: &'a str, table: &'a Table<'a>, set: &'a KeySet) -> Request<'a> {
+        Request {
+            name,
+            table,
+            set,
+            values: None,
+            about: &[],
+            tests: false,
+            split: false,
+            allow_unsafe: false,
+        }
+    }
+}
+
 /// A file to be stored.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Artifact {

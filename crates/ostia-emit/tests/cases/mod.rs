@@ -204,3 +204,34 @@ pub(crate) fn classic() -> Vec<Case> {
         })
         .collect()
 }
+
+/// Small tables whose files are kept in `tests/golden`, so that a change of a template shows in a review.
+///
+/// `UPDATE_GOLDEN=1` stores what comes out now.
+pub(crate) fn check_golden(language: Language) {
+    let policies = [
+        ("golden_halves", KeyType::U32, Kind::Halves, Foreign::Unchecked),
+        ("golden_displace", KeyType::I16, Kind::Displace, Foreign::Exact),
+        ("golden_retrieval", KeyType::Str, Kind::Retrieval, Foreign::Fingerprint { bits: 9 }),
+    ];
+    let directory =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(language.name());
+    for (i, (name, key_type, kind, foreign)) in policies.into_iter().enumerate() {
+        let set = set(key_type, 9);
+        let values = values(3 * i, set.len());
+        let case = Case::new(name.into(), set, values, &Options { kind, foreign, ..Options::default() });
+        for artifact in case.emit(language, false) {
+            let path = directory.join(&artifact.name);
+            if std::env::var_os("UPDATE_GOLDEN").is_some() {
+                std::fs::create_dir_all(&directory).expect("the golden files can be written");
+                std::fs::write(&path, &artifact.bytes).expect("the golden files can be written");
+            }
+            let golden = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            assert!(
+                golden == artifact.bytes,
+                "{} is not what comes out now; UPDATE_GOLDEN=1 stores that",
+                path.display()
+            );
+        }
+    }
+}
