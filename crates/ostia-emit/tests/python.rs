@@ -5,7 +5,7 @@ mod cases;
 use std::{fs, path::Path, process::Command};
 
 use cases::Case;
-use ostia_emit::lang::Language;
+use ostia_emit::{lang::Language, umbrella};
 
 /// Whether there is a Python to run; says so loudly when there is none.
 fn python_is_there(test: &str) -> bool {
@@ -47,6 +47,19 @@ fn run(name: &str, cases: &[Case]) {
     let first = &cases[0].name;
     python(&[&format!("test_{first}.py")]);
     python(&[&format!("bench_{first}.py")]);
+    // And so can all together, as a package.
+    let names: Vec<&str> = cases.iter().map(|c| c.name.as_str()).collect();
+    for artifact in umbrella::emit(Language::Python, &names, false) {
+        fs::write(directory.join(&artifact.name), &artifact.bytes).expect("the file can be written");
+    }
+    let ask = format!(
+        "import sys; sys.path.insert(0, '..'); import importlib; t = importlib.import_module('{name}')\n\
+         assert t.{first}.COUNT == {}\n\
+         assert len(t.__all__) == {}",
+        cases[0].set.len(),
+        cases.len()
+    );
+    python(&["-c", &ask]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::{
 };
 
 use cases::Case;
-use ostia_emit::lang::Language;
+use ostia_emit::{lang::Language, umbrella};
 
 /// An empty directory of this test's own.
 fn directory(name: &str) -> PathBuf {
@@ -112,4 +112,53 @@ fn clippy_has_nothing_to_say() {
 #[test]
 fn small_tables_look_as_they_did() {
     cases::check_golden(Language::Rust);
+}
+
+#[test]
+fn benchmarks_compile_without_a_warning_and_run() {
+    let name = "benchmarks_compile_without_a_warning_and_run";
+    let Some(rustc) = compiler(name) else { return };
+    let directory = directory("rust-bench");
+    let cases = cases::all();
+    write(&directory, &cases, false);
+    let compile = |case: &Case, emit: &str, out: &Path| {
+        let mut compiler = Command::new(&rustc);
+        compiler.args(["--edition", "2021", "-D", "warnings", "--emit", emit, "-o"]).arg(out);
+        succeed(compiler.arg(directory.join(format!("{}_bench.rs", case.name))));
+    };
+    // One of each policy, with indexes and without, and each sort of key and value.
+    for way in ["fold_unchecked", "in_place_unchecked", "in_place_marks", "all_unchecked", "all_exact"] {
+        for case in cases.iter().filter(|c| c.name.starts_with(way)) {
+            compile(case, "metadata", &directory.join("bench.rmeta"));
+        }
+    }
+    let program = directory.join(format!("bench{}", std::env::consts::EXE_SUFFIX));
+    compile(&cases[0], "link", &program);
+    let said = succeed(&mut Command::new(&program)).stdout;
+    assert_eq!(String::from_utf8_lossy(&said).matches(" ns\n").count(), 7, "three of each, and the batch");
+}
+
+#[test]
+fn an_umbrella_holds_the_tables_of_a_run() {
+    let name = "an_umbrella_holds_the_tables_of_a_run";
+    let Some(rustc) = compiler(name) else { return };
+    let directory = directory("rust-umbrella");
+    let mut cases = cases::all();
+    cases.retain(|c| c.name.starts_with("all_unchecked"));
+    write(&directory, &cases, false);
+    let names: Vec<&str> = cases.iter().map(|c| c.name.as_str()).collect();
+    for artifact in umbrella::emit(Language::Rust, &names, false) {
+        fs::write(directory.join(&artifact.name), &artifact.bytes).expect("the file can be written");
+    }
+    let sum = names.iter().map(|name| format!("tables::{name}::COUNT")).collect::<Vec<_>>().join(" + ");
+    let main = directory.join("main.rs");
+    let source = format!(
+        "#![deny(warnings)]\n#[path = \"mod.rs\"]\nmod tables;\nfn main() {{\n    print!(\"{{}}\", {sum});\n}}\n"
+    );
+    fs::write(&main, source).expect("the file can be written");
+    let program = directory.join(format!("main{}", std::env::consts::EXE_SUFFIX));
+    succeed(Command::new(rustc).args(["--edition", "2021", "-o"]).arg(&program).arg(&main));
+    let said = succeed(&mut Command::new(&program)).stdout;
+    let keys: usize = cases.iter().map(|c| c.set.len()).sum();
+    assert_eq!(String::from_utf8_lossy(&said), keys.to_string());
 }
