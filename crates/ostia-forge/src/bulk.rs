@@ -226,7 +226,7 @@ fn one(bulk: &Bulk, path: &Path, keeper: &Store, watch: &dyn Watch) -> Row {
         };
         times.store = begun.elapsed();
         let files = files.into_iter().map(|(path, _)| path).collect();
-        Ok(Row::done(path, &set.name, &forged.created, times, files))
+        Ok(Row::done(path, &set.name, &forged.created, &bulk.spec, times, files))
     }));
     match through {
         Ok(Ok(row)) => row,

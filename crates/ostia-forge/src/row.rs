@@ -3,12 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use ostia_hash::{
+    best::Predicate,
     create::{Created, Failure, Report},
     table::Foreign,
 };
 use serde::Serialize;
 
-use crate::set::{SetError, Times, seeds};
+use crate::{
+    set::{SetError, Times, seeds},
+    spec::Spec,
+};
 
 /// What became of a set.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -80,11 +84,33 @@ pub struct TableRow {
     pub bytes: usize,
     /// Why the table is of this kind.
     pub why: String,
+    /// Tables that were the best for a time, the last one best. Empty when the first one was taken.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub bests: Vec<BestRow>,
+}
+
+/// A table that was the best for a time.
+#[derive(Clone, Debug, Serialize)]
+pub struct BestRow {
+    /// Its attempt.
+    pub attempt: u64,
+    /// Its value of the property that was looked at.
+    pub value: Option<f64>,
+    /// How many as good came after it, before a better one.
+    pub equals: u64,
+    /// Cache lines with an entry that is not 0.
+    pub lines_used: u64,
+    /// Pages with such an entry.
+    pub pages_used: u64,
+    /// The sum over all lines of the square of their entries that are not 0.
+    pub score: u64,
+    /// The score over the highest there can be.
+    pub rank: f64,
 }
 
 impl TableRow {
     /// What is told of a table that was made.
-    pub fn new(name: &str, created: &Created) -> TableRow {
+    pub fn new(name: &str, created: &Created, best: Option<Predicate>) -> TableRow {
         let table = &created.table;
         let head = table.head();
         TableRow {
@@ -100,6 +126,20 @@ impl TableRow {
             foreign: foreign_name(head.foreign),
             bytes: table.bytes(),
             why: created.report.why.clone(),
+            bests: created
+                .report
+                .bests
+                .iter()
+                .map(|improvement| BestRow {
+                    attempt: improvement.attempt,
+                    value: best.and_then(|best| best.property.value(&improvement.coverage)),
+                    equals: improvement.equals,
+                    lines_used: improvement.coverage.lines.used,
+                    pages_used: improvement.coverage.pages.used,
+                    score: improvement.coverage.score,
+                    rank: improvement.coverage.rank,
+                })
+                .collect(),
         }
     }
 }
@@ -115,9 +155,17 @@ pub fn foreign_name(foreign: Foreign) -> String {
 
 impl Row {
     /// The row of a set that came through.
-    pub fn done(path: &Path, name: &str, created: &Created, times: Times, files: Vec<PathBuf>) -> Row {
+    pub fn done(
+        path: &Path,
+        name: &str,
+        created: &Created,
+        spec: &Spec,
+        times: Times,
+        files: Vec<PathBuf>,
+    ) -> Row {
+        let best = spec.options.best.as_ref().map(|best| best.rules.predicate);
         Row {
-            table: Some(TableRow::new(name, created)),
+            table: Some(TableRow::new(name, created, best)),
             files,
             ..Row::of(path, Outcome::Done, Some(&created.report), times)
         }

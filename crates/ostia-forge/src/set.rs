@@ -1,6 +1,7 @@
 //! One set through the house: read, solve, verify, render, store.
 
 use std::{
+    borrow::Cow,
     fmt,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -11,8 +12,8 @@ use ostia_emit::{
     lang::{Artifact, EmitError, Language, Request, emit},
 };
 use ostia_hash::{
-    create::{Created, Failure, create},
-    keys::KeySet,
+    create::{Created, Failure, Options, create},
+    keys::{KeySet, KeyType},
     search::Watch,
     table::{Shape, Values},
 };
@@ -207,14 +208,50 @@ fn values_of(path: &Path, spec: &Spec, keys: usize) -> Result<input::Values, Set
 pub fn forge(path: &Path, set: &Loaded, spec: &Spec, watch: &dyn Watch) -> Result<Forged, SetError> {
     let begun = Instant::now();
     let timed = Timed { watch, until: spec.time_limit.map(|limit| begun + limit) };
-    let created = create(&set.keys, set.values.as_ref(), &spec.options, &timed).map_err(|why| {
+    let fail = |why| {
         let out_of_time = timed.over() && !watch.stopped();
         SetError::Failure { path: path.to_owned(), why, out_of_time }
-    })?;
+    };
+    let options = with_subset(set, spec).map_err(|why| fail(Failure::Options(why)))?;
+    let created = create(&set.keys, set.values.as_ref(), &options, &timed).map_err(fail)?;
     let solved = Instant::now();
     let artifacts = render(set, &created, spec).map_err(SetError::Emit)?;
     let times = Times { solve: solved - begun, render: solved.elapsed(), ..Times::default() };
     Ok(Forged { created, artifacts, times })
+}
+
+/// The options, with the subset's keys as words of the set's type.
+pub fn with_subset<'s>(set: &Loaded, spec: &'s Spec) -> Result<Cow<'s, Options>, String> {
+    if spec.subset.is_empty() {
+        return Ok(Cow::Borrowed(&spec.options));
+    }
+    let mut options = spec.options.clone();
+    let key_type = set.keys.key_type();
+    let best = options.best.as_mut().ok_or("a subset of the keys is for a search for the best table")?;
+    for text in &spec.subset {
+        best.subset.push(typed_key(text, key_type)?);
+    }
+    Ok(Cow::Owned(options))
+}
+
+/// The word of a key that was typed: decimal, hexadecimal after `0x`, or a string.
+///
+/// # Errors
+/// A sentence, when it is no key of that type.
+pub fn typed_key(text: &str, key_type: KeyType) -> Result<u64, String> {
+    if key_type.is_text() {
+        return Err(format!("{text:?} is a string, and this needs an integer key"));
+    }
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => (-1, digits),
+        None => (1, text),
+    };
+    let value = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
+        Some(hex) => i128::from_str_radix(hex, 16),
+        None => digits.parse(),
+    };
+    let value = value.map_err(|_| format!("{text:?} is no integer, decimal or hexadecimal after 0x"))?;
+    key_type.word(sign * value).ok_or_else(|| format!("{text} does not fit keys of type {}", key_type.name()))
 }
 
 fn render(set: &Loaded, created: &Created, spec: &Spec) -> Result<Vec<Artifact>, EmitError> {

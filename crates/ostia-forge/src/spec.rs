@@ -68,6 +68,8 @@ pub struct Spec {
     pub value_shape: ValueShape,
     /// How the table is made.
     pub options: Options,
+    /// Keys whose memory a search for the best table counts apart, as they would stand in a text file.
+    pub subset: Vec<String>,
     /// The time a set may take; an attempt is not begun after it.
     pub time_limit: Option<Duration>,
     /// What comes out.
@@ -91,6 +93,7 @@ impl Default for Spec {
             values: None,
             value_shape: ValueShape::Integers,
             options: Options::default(),
+            subset: Vec::new(),
             time_limit: None,
             outputs: BTreeSet::new(),
             tests: false,

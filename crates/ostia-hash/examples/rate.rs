@@ -7,7 +7,10 @@
 use std::{env, fs, process::ExitCode};
 
 use ostia_hash::{
-    function::family::{Family, Multipliers},
+    function::{
+        classic::RngSpec,
+        family::{Family, Multipliers},
+    },
     graph::contract::{Contraction, Scratch, best_first},
     kind::contracted::ContractedProblem,
     philox::Philox,
@@ -110,8 +113,13 @@ fn designs<'a>(words: &'a [u32], first: u32, second: u32) -> Vec<Design<'a>> {
         }
     }
     for with_entries in [false, true] {
-        let problem =
-            ContractedProblem { words, first, second, seed: 3, subsequence: 0, offset: 0, with_entries };
+        let problem = ContractedProblem {
+            words,
+            first,
+            second,
+            rng: RngSpec { seed: 3, ..RngSpec::default() },
+            with_entries,
+        };
         let mut scratch = problem.scratch();
         let entries = if with_entries { "verified entries" } else { "no entries" };
         add(

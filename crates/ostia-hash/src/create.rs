@@ -4,20 +4,24 @@ use alloc::{format, string::String, vec::Vec};
 use core::fmt;
 
 use crate::{
+    best::{self, Improvement, Rules},
+    coverage::{Coverage, Subset},
     function::{
         classic::{Classic, RngSpec},
         family::Multipliers,
     },
+    graph::dfs::Counts,
     keys::{KeySet, KeyType, Texts},
     kind::{
         chm::{ChmProblem, Graph, Refused, Sizes},
+        contracted::{self, ContractedProblem},
         displace::DisplaceProblem,
-        halves::HalvesProblem,
+        halves::{Assigned, HalvesProblem},
         retrieval::{Peeled, RetrievalProblem},
     },
     lane::Lane,
     plan::{Function, Kind, Plan, Step, Wanted, What, plan},
-    search::{Ended, Problem, Tally, Verdict, Watch, run},
+    search::{Alone, Attempt, Ended, Problem, Tally, Verdict, Watch, run},
     squeeze::Squeeze,
     table::{
         Foreign, Head, Lanes, Mismatch, Provenance, Shape, Table, Values, displace_fields, fingerprint,
@@ -57,7 +61,23 @@ pub struct Options {
     pub attempts_per_size: u64,
     /// How a classic table's entries are found once its graph has no cycle.
     pub graph: Graph,
+    /// Look for the best of many tables, not for the first one.
+    pub best: Option<BestOf>,
 }
+
+/// What the best of many tables is, and when to stop looking for it. For chm and halves tables.
+#[derive(Clone, PartialEq, Debug)]
+pub struct BestOf {
+    /// What is better, and what ends the search.
+    pub rules: Rules,
+    /// Smaller sets get the first table: there is nothing to gain.
+    pub keys_min: usize,
+    /// Keys whose places are counted apart, in the width of the key type; empty for none.
+    pub subset: Vec<u64>,
+}
+
+/// Attempts of a search for the best table when no number is given: it must end.
+pub const BEST_ATTEMPTS: u64 = 10_000;
 
 impl Default for Options {
     fn default() -> Self {
@@ -77,6 +97,7 @@ impl Default for Options {
             // The predecessor's is 2^32: days. A function that has not solved a set by now will not.
             attempts_per_size: 1_000_000,
             graph: Graph::default(),
+            best: None,
         }
     }
 }
@@ -99,6 +120,8 @@ pub struct Report {
     pub why: String,
     /// The steps that were tried, the successful one last.
     pub tried: Vec<Tried>,
+    /// Each table that was the best for a time, the best one last. Empty when the first table was taken.
+    pub bests: Vec<Improvement>,
 }
 
 impl Report {
@@ -192,14 +215,19 @@ pub fn create(
     let plan = plan(&wanted(set, squeeze, options)).map_err(Failure::Options)?;
     let steps = possible(set, &words, plan.steps)?;
     let maker = Maker { set, values, options, squeeze, words: &words, watch };
-    let mut report = Report { why: plan.why, tried: Vec::new() };
+    let mut report = Report { why: plan.why, tried: Vec::new(), bests: Vec::new() };
     let mut left = options.attempts.unwrap_or(u64::MAX);
     for step in steps {
-        let limit = if fixed(options).is_some() { 1 } else { step.limit.min(left) };
-        let (ended, tally, found) = maker.step(&step, limit)?;
+        let limit = match (fixed(options), maker.best()) {
+            (Some(_), _) => 1,
+            (None, None) => step.limit.min(left),
+            (None, Some(_)) => left.min(step.limit.max(BEST_ATTEMPTS)),
+        };
+        let (ended, tally, found) = maker.step(&step, limit, &mut report.bests)?;
         report.tried.push(Tried { step, tally, ended });
         left -= tally.attempts();
         match (ended, found) {
+            // A search for the best table that was stopped has one all the same.
             (_, Some((shape, arrays, attempt))) => {
                 let table = maker.table(shape, arrays, attempt);
                 table.verify(set, values).map_err(Failure::Wrong)?;
@@ -237,6 +265,7 @@ fn wanted(set: &KeySet, squeeze: Squeeze, options: &Options) -> Wanted {
         function: options.function,
         ordered: options.ordered,
         in_place: options.in_place,
+        best: options.best.is_some(),
         initial_resizes: options.initial_resizes,
         resizes: options.resizes,
         clamp_edges: options.clamp_edges,
@@ -251,10 +280,31 @@ fn check_options(set: &KeySet, values: Option<&Values>, options: &Options) -> Re
     {
         return refuse(format!("there are {} values for {} keys", values.len(), set.len()));
     }
+    if let Some(best) = &options.best {
+        let property = best.rules.predicate.property;
+        if property.needs_subset() && best.subset.is_empty() {
+            return refuse(format!("{} is about a subset of the keys: give one", best.rules.predicate));
+        }
+        if property.needs_traversal() && options.graph != Graph::Traversed {
+            return refuse(format!(
+                "{} is counted by a traversal: ask for a traversed graph",
+                best.rules.predicate
+            ));
+        }
+        if let Some(word) = best.subset.iter().find(|word| !set.words().contains(word)) {
+            let key = set.key_type().value(*word);
+            return refuse(format!("the subset's key {key} is not in the set"));
+        }
+    }
     match (options.in_place, options.foreign, values) {
         (true, _, None) => return refuse("values in place need values".into()),
         (true, Foreign::Exact, _) => {
             return refuse("values in place cannot be exact: no key is stored; use a fingerprint".into());
+        }
+        (true, ..) if options.best.is_some() => {
+            return refuse(
+                "the best of many is looked for among chm and halves tables, which hold no values".into(),
+            );
         }
         (_, Foreign::Fingerprint { bits }, _) if !(1..=32).contains(&bits) => {
             return refuse(format!("a fingerprint has 1 to 32 bits, not {bits}"));
@@ -312,12 +362,20 @@ struct Maker<'a> {
     watch: &'a dyn Watch,
 }
 
-/// How a step ended, its attempts, and the solution with its attempt number.
+/// How a search ended, its attempts, and the solution with its attempt number.
+type Sought<F> = (Ended, Tally, Option<(u64, F)>);
+
+/// How a step ended, its attempts, and what the search left behind with its attempt number.
 type StepEnd = (Ended, Tally, Option<(Shape, Arrays, u64)>);
 
 impl Maker<'_> {
+    /// What the best table is, if it is looked for.
+    fn best(&self) -> Option<&BestOf> {
+        self.options.best.as_ref().filter(|best| self.words.len() >= best.keys_min)
+    }
+
     /// The first solution of a problem within so many attempts.
-    fn first<P: Problem>(&self, problem: &P, limit: u64) -> (Ended, Tally, Option<(u64, P::Found)>) {
+    fn first<P: Problem>(&self, problem: &P, limit: u64) -> Sought<P::Found> {
         let mut first = None;
         let (ended, tally) =
             run(problem, 1..=limit, self.options.threads, self.watch, &mut |number, found, _| {
@@ -327,7 +385,40 @@ impl Maker<'_> {
         (ended, tally, first)
     }
 
-    fn step(&self, step: &Step, limit: u64) -> Result<StepEnd, Failure> {
+    /// The solution that is wanted of a graph: the first, or the best. `parts` are the entries of a solution,
+    /// the bytes of each, and the two places of a word.
+    fn graph<P: Problem>(
+        &self,
+        problem: &P,
+        limit: u64,
+        bests: &mut Vec<Improvement>,
+        bytes: usize,
+        entries: impl Fn(&P::Found) -> (&[u32], Option<Counts>) + Sync,
+        places: impl Fn(&P::Found, u64) -> (u32, u32) + Sync,
+    ) -> Sought<P::Found> {
+        let Some(best) = self.best() else { return self.first(problem, limit) };
+        let subset: Vec<u64> = best.subset.iter().map(|&word| self.squeeze.apply(word)).collect();
+        let measure = |found: &P::Found| {
+            let (entries, traversal) = entries(found);
+            let subset = (!subset.is_empty()).then(|| {
+                Subset::measure(subset.iter().map(|&word| places(found, word)), entries.len(), bytes)
+            });
+            Coverage { traversal, subset, ..Coverage::measure(entries, bytes) }
+        };
+        let (ended, tally, found) =
+            best::search(problem, measure, best.rules, 1..=limit, self.options.threads, self.watch);
+        bests.extend_from_slice(found.improvements());
+        // The watch may have ended the search; the attempt that is made again is one that was whole.
+        let again = found.best().and_then(|best| {
+            match problem.attempt(best.attempt, &mut problem.scratch(), &Alone) {
+                Attempt::Solved(found) => Some((best.attempt, found)),
+                Attempt::Collision | Attempt::Cycle | Attempt::Stopped => None,
+            }
+        });
+        (ended, tally, again)
+    }
+
+    fn step(&self, step: &Step, limit: u64, bests: &mut Vec<Improvement>) -> Result<StepEnd, Failure> {
         let (words, rng, fixed) = (self.words, self.options.rng, fixed(self.options));
         Ok(match step.what {
             What::Chm { function, vertices, index_bits } => {
@@ -340,7 +431,15 @@ impl Maker<'_> {
                     .map_err(refuse)?
                     .with_rng(rng)
                     .with_graph(self.options.graph);
-                let (ended, tally, found) = self.first(&problem, limit);
+                let bytes = sizes.solving_bytes(words.len(), self.options.graph);
+                let (ended, tally, found) = self.graph(
+                    &problem,
+                    limit,
+                    bests,
+                    bytes,
+                    |found| (&found.entries, found.counts),
+                    |found, word| problem.vertices(&found.seeds, word as u32),
+                );
                 let found = found.map(|(number, found)| {
                     let width = Lane::width_below(1 << index_bits);
                     let cells = Lane::from_words(found.entries.into_iter().map(u64::from), width);
@@ -350,13 +449,24 @@ impl Maker<'_> {
                 (ended, tally, found)
             }
             What::Halves { family, first, second, index_bits } => {
-                let problem = HalvesProblem { words, rng, fixed, family, first, second, index_bits };
-                let (ended, tally, found) = self.first(&problem, limit);
-                let found = found.map(|(number, found)| {
-                    let width = Lane::width_below(1 << index_bits);
-                    let cells = Lane::from_words(found.entries.into_iter().map(u64::from), width);
-                    let shape =
-                        Shape::Halves { family, multipliers: found.multipliers, first, second, index_bits };
+                let width = Lane::width_below(1 << index_bits);
+                let places = |multipliers, word| {
+                    let (a, b) = family.places(multipliers, first, second, word);
+                    (a, (1 << first) + b)
+                };
+                let bytes = width as usize;
+                let places = |found: &Assigned, word| places(found.multipliers, word);
+                let (ended, tally, found) = if fixed.is_none() && contracted::serves(family, first, second) {
+                    let keys: Vec<u32> = words.iter().map(|&w| w as u32).collect();
+                    let problem = ContractedProblem { words: &keys, first, second, rng, with_entries: true };
+                    self.graph(&problem, limit, bests, bytes, |found| (&found.entries, None), places)
+                } else {
+                    let problem = HalvesProblem { words, rng, fixed, family, first, second, index_bits };
+                    self.graph(&problem, limit, bests, bytes, |found| (&found.entries, None), places)
+                };
+                let found = found.map(|(number, Assigned { multipliers, entries })| {
+                    let cells = Lane::from_words(entries.into_iter().map(u64::from), width);
+                    let shape = Shape::Halves { family, multipliers, first, second, index_bits };
                     (shape, Arrays { cells, slots: None, marks: None }, number)
                 });
                 (ended, tally, found)

@@ -36,9 +36,9 @@ impl<'a> Lane<'a> {
     /// The fewest bytes that hold every number below `limit`.
     pub fn width_below(limit: u64) -> u32 {
         match limit {
-            0..=0x100 => 1,
-            0..=0x1_0000 => 2,
-            0..=0x1_0000_0000 => 4,
+            ..=0x100 => 1,
+            0x101..=0x1_0000 => 2,
+            0x1_0001..=0x1_0000_0000 => 4,
             _ => 8,
         }
     }

@@ -123,6 +123,8 @@ pub struct Wanted {
     pub ordered: bool,
     /// True when cells must hold values.
     pub in_place: bool,
+    /// True when the best of many graphs is looked for.
+    pub best: bool,
     /// How often a classic table is doubled before the first attempt.
     pub initial_resizes: u32,
     /// How often a classic table may be doubled when attempts run out.
@@ -154,12 +156,16 @@ pub fn plan(wanted: &Wanted) -> Result<Plan, String> {
             Some(Function::Multiply) => Some(Kind::Displace),
             _ if wanted.in_place => Some(Kind::Retrieval),
             Some(Function::Family(_)) => Some(Kind::Halves),
+            None if wanted.best => Some(Kind::Halves),
             None => None,
         },
         kind => Some(kind),
     };
     if wanted.in_place && kind != Some(Kind::Retrieval) {
         return Err(String::from("only retrieval tables hold values in place; leave the kind to auto"));
+    }
+    if wanted.best && !matches!(kind, Some(Kind::Halves | Kind::Chm)) {
+        return Err(String::from("the best of many is looked for among chm and halves tables"));
     }
     match kind {
         Some(kind) => {
@@ -259,6 +265,10 @@ fn steps(wanted: &Wanted, kind: Kind) -> Result<Vec<Step>, String> {
         (Kind::Chm, Some(Function::Classic(function))) => chm(wanted, &[function]),
         (Kind::Chm, None) => chm(wanted, &[Classic::MultiplyShiftRX, Classic::Mulshrolate4RX]),
         (Kind::Halves, Some(Function::Family(family))) => Ok(halves(wanted, Some(family))),
+        // The search that holds one side sees ten times as many graphs.
+        (Kind::Halves, None) if wanted.best && wanted.bits <= 32 => {
+            Ok(halves(wanted, Some(Family::FoldPair)))
+        }
         (Kind::Halves, None) => Ok(halves(wanted, None)),
         (Kind::Displace, Some(Function::Multiply)) => Ok(displace(wanted, &[false])),
         (Kind::Displace, Some(Function::Family(Family::Mix))) => Ok(displace(wanted, &[true])),
@@ -381,6 +391,7 @@ mod tests {
         function: None,
         ordered: true,
         in_place: false,
+        best: false,
         initial_resizes: 0,
         resizes: 5,
         clamp_edges: false,

@@ -9,7 +9,8 @@ use ostia_forge::{
     store::Durability,
 };
 use ostia_hash::{
-    create::Options,
+    best::{KEYS_MIN, Predicate, Rules},
+    create::{BestOf, Options},
     function::classic::RngSpec,
     keys::{KeyType, Order},
     kind::chm::Graph,
@@ -192,6 +193,38 @@ pub(crate) struct Shared {
     #[arg(long, value_name = "HOW", default_value = "peeled", help_heading = "Search")]
     pub(crate) graph: GraphArg,
 
+    /// Looks for the best of many tables, such as HighestScore or LowestNumberOfUsedCacheLines
+    #[arg(long, value_name = "PREDICATE", help_heading = "Best table", value_parser = predicate)]
+    pub(crate) best: Option<Predicate>,
+    /// Ends after N tables that were each better than all before [default: --attempts, or 10000, decides]
+    #[arg(long, value_name = "N", help_heading = "Best table", requires = "best", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) best_count: Option<u64>,
+    /// Ends with the first table whose value is this or better
+    #[arg(
+        long,
+        value_name = "VALUE",
+        help_heading = "Best table",
+        requires = "best",
+        allow_negative_numbers = true
+    )]
+    pub(crate) best_target: Option<f64>,
+    /// Ends after N tables as good as the best
+    #[arg(long, value_name = "N", help_heading = "Best table", requires = "best", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) best_equals: Option<u64>,
+    /// Sets with fewer keys get the first table
+    #[arg(long, value_name = "N", help_heading = "Best table", requires = "best", default_value_t = KEYS_MIN)]
+    pub(crate) best_min_keys: usize,
+    /// Keys whose memory is counted apart, for the predicates about a keys subset
+    #[arg(
+        long,
+        value_name = "KEYS",
+        help_heading = "Best table",
+        requires = "best",
+        value_delimiter = ',',
+        allow_negative_numbers = true
+    )]
+    pub(crate) subset: Vec<String>,
+
     /// Machine-readable output, one JSON object a set
     #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
@@ -345,6 +378,7 @@ impl Shared {
                 function: self.hash,
                 ordered: !self.any_order,
                 foreign: self.foreign,
+                threads: 1,
                 in_place: self.in_place,
                 attempts: self.attempts,
                 rng,
@@ -353,12 +387,22 @@ impl Shared {
                 resizes: self.resizes,
                 clamp_edges: self.clamp_edges,
                 attempts_per_size: self.attempts_per_size,
+                best: self.best.map(|predicate| BestOf {
+                    rules: Rules {
+                        predicate,
+                        bests: self.best_count,
+                        target: self.best_target,
+                        equals: self.best_equals,
+                    },
+                    keys_min: self.best_min_keys,
+                    subset: Vec::new(),
+                }),
                 graph: match self.graph {
                     GraphArg::Peeled => Graph::Peeled,
                     GraphArg::Traversed => Graph::Traversed,
                 },
-                ..Options::default()
             },
+            subset: self.subset.clone(),
             time_limit: self.time_limit,
             outputs: self.emit.iter().copied().collect(),
             tests,
@@ -393,6 +437,12 @@ fn key_type(name: &str) -> Result<KeyType, String> {
 fn function(name: &str) -> Result<Function, String> {
     let names: Vec<&str> = Function::all().map(Function::name).collect();
     named(Function::from_name(name), "function", &names)
+}
+
+fn predicate(name: &str) -> Result<Predicate, String> {
+    let names: Vec<String> = Predicate::all().map(Predicate::name).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    named(Predicate::from_name(name), "predicate", &names)
 }
 
 fn column(argument: &str) -> Result<Column, String> {

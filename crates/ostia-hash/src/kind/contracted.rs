@@ -11,8 +11,9 @@
 use alloc::vec::Vec;
 
 use crate::{
-    function::family::Multipliers,
+    function::{classic::RngSpec, family::Family},
     graph::contract::{self, Contraction, best_first},
+    kind::halves::Assigned,
     philox::Philox,
     search::{Attempt, Problem, Watch},
 };
@@ -40,23 +41,10 @@ pub struct ContractedProblem<'k> {
     pub first: u32,
     /// Entries of the second half, as a power of two.
     pub second: u32,
-    /// The generator's key.
-    pub seed: u64,
-    /// Added to the number of an attempt, and of an epoch: each has a subsequence of its own.
-    pub subsequence: u64,
-    /// The first word an attempt takes from its subsequence.
-    pub offset: u64,
+    /// Where attempts take their multipliers from, and epochs theirs.
+    pub rng: RngSpec,
     /// False for solutions that are multipliers alone: to count them, or to judge them by their places.
     pub with_entries: bool,
-}
-
-/// What solves the set.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Found {
-    /// Of side 1 and of side 2.
-    pub multipliers: Multipliers,
-    /// The first half, then the second. Empty if the problem does without.
-    pub entries: Vec<u32>,
 }
 
 /// Memory for the attempts of one thread, and the epoch it is in.
@@ -88,6 +76,11 @@ impl Epoch {
     }
 }
 
+/// True where the contracted search takes the place of the plain one.
+pub fn serves(family: Family, first: u32, second: u32) -> bool {
+    family == Family::FoldPair && first < 32 && second < 32
+}
+
 impl ContractedProblem<'_> {
     /// The mask under which the sum of a key's entries is its index.
     pub fn index_mask(&self) -> u32 {
@@ -95,8 +88,7 @@ impl ContractedProblem<'_> {
     }
 
     fn stream(&self, number: u64, further: u64) -> Philox {
-        let subsequence = self.subsequence.wrapping_add(number);
-        Philox::new(self.seed, subsequence, self.offset.wrapping_add(further))
+        RngSpec { offset: self.rng.offset.wrapping_add(further), ..self.rng }.stream(number)
     }
 
     fn contraction(&self, epoch: Epoch, watch: &dyn Watch) -> Option<Contraction> {
@@ -109,13 +101,13 @@ impl ContractedProblem<'_> {
 
 impl Problem for ContractedProblem<'_> {
     type Scratch = Scratch;
-    type Found = Found;
+    type Found = Assigned;
 
     fn scratch(&self) -> Scratch {
         Scratch { graph: contract::Scratch::new(), epoch: None }
     }
 
-    fn attempt(&self, number: u64, scratch: &mut Scratch, watch: &dyn Watch) -> Attempt<Found> {
+    fn attempt(&self, number: u64, scratch: &mut Scratch, watch: &dyn Watch) -> Attempt<Assigned> {
         let epoch = Epoch::of(number);
         if scratch.epoch.as_ref().is_none_or(|(held, _)| *held != epoch.number) {
             let Some(contraction) = self.contraction(epoch, watch) else { return Attempt::Stopped };
@@ -133,7 +125,7 @@ impl Problem for ContractedProblem<'_> {
             // Not expected: the two agree in every test. If they ever did not, it is no solution.
             return Attempt::Cycle;
         }
-        Attempt::Solved(Found { multipliers: [contraction.multiplier(), second], entries })
+        Attempt::Solved(Assigned { multipliers: [contraction.multiplier(), second], entries })
     }
 
     fn block(&self) -> u64 {
@@ -162,7 +154,13 @@ mod tests {
 
     fn problem(words: &[u32], bits: u32, seed: u64) -> ContractedProblem<'_> {
         let (first, second) = (bits, bits);
-        ContractedProblem { words, first, second, seed, subsequence: 0, offset: 0, with_entries: true }
+        ContractedProblem {
+            words,
+            first,
+            second,
+            rng: RngSpec { seed, ..RngSpec::default() },
+            with_entries: true,
+        }
     }
 
     #[test]
@@ -188,7 +186,7 @@ mod tests {
                 Verdict::Done
             });
             assert_eq!(ended, Ended::Done, "{len} keys");
-            let Found { multipliers, entries } = solution.expect("the search is done");
+            let Assigned { multipliers, entries } = solution.expect("the search is done");
             let (first, second) = entries.split_at(1 << bits);
             for (index, &word) in words.iter().enumerate() {
                 let (one, other) = Family::FoldPair.places(multipliers, bits, bits, u64::from(word));
@@ -204,7 +202,7 @@ mod tests {
         let problem = problem(&words, 11, 12);
         let all = |threads| {
             let mut heard = Vec::new();
-            let (_, tally) = run(&problem, 1..=700, threads, &Alone, &mut |number, found: Found, _| {
+            let (_, tally) = run(&problem, 1..=700, threads, &Alone, &mut |number, found: Assigned, _| {
                 heard.push((number, found));
                 Verdict::Continue
             });
@@ -221,7 +219,7 @@ mod tests {
         }
         let bare = ContractedProblem { with_entries: false, ..problem.clone() };
         let (number, found) = &alone.1[0];
-        let wanted = Found { multipliers: found.multipliers, entries: Vec::new() };
+        let wanted = Assigned { multipliers: found.multipliers, entries: Vec::new() };
         assert!(bare.attempt(*number, &mut bare.scratch(), &Alone) == Attempt::Solved(wanted));
     }
 

@@ -34,7 +34,7 @@ pub struct HalvesProblem<'k> {
 }
 
 /// A solution: multipliers, and the entries of both halves, one after the other.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Assigned {
     /// The multipliers.
     pub multipliers: Multipliers,

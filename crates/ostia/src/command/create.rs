@@ -39,7 +39,8 @@ pub(crate) fn run(args: &Create) -> Result<(), Ended> {
     let read = set::load(&args.keys, args.name.as_deref(), &spec);
     let mut times = Times { read: begun.elapsed(), ..Times::default() };
     let loaded = read.map_err(|error| failed(args, &error, times))?;
-    let plan = preview(&loaded.keys, loaded.values.as_ref(), &spec.options);
+    let options = set::with_subset(&loaded, &spec).map_err(Ended::Usage)?;
+    let plan = preview(&loaded.keys, loaded.values.as_ref(), &options);
     let plan = plan.map_err(|why| refused(&args.keys, why))?;
     if args.dry_run {
         return tell_plan(args, &loaded, &plan);
@@ -61,7 +62,7 @@ pub(crate) fn run(args: &Create) -> Result<(), Ended> {
         files.extend(stored.into_iter().map(|(path, _)| path));
     }
     times.store = begun.elapsed();
-    let row = Row::done(&args.keys, &loaded.name, &forged.created, times, files);
+    let row = Row::done(&args.keys, &loaded.name, &forged.created, &spec, times, files);
     tell(args, &spec, &row, &forged.created)
 }
 
@@ -159,6 +160,16 @@ fn tell(args: &Create, spec: &Spec, row: &Row, created: &Created) -> Result<(), 
             "  escalated {} gave nothing in {} attempts",
             what(&tried.step.what),
             tried.tally.attempts()
+        )?;
+    }
+    if let (Some(best), Some(asked)) = (created.report.bests.last(), &spec.options.best) {
+        let predicate = asked.rules.predicate;
+        let value = predicate.property.value(&best.coverage).unwrap_or_default();
+        let bests = created.report.bests.len();
+        writeln!(
+            out,
+            "  best      {predicate} {value}, at attempt {}, the {bests}. best of {} solutions",
+            best.attempt, tally.solved
         )?;
     }
     let order = if table.ordered { "position" } else { "slot" };

@@ -2,10 +2,11 @@
 
 use std::io::{BufRead, Write};
 
+use ostia_forge::set::typed_key;
 use ostia_hash::table::{Key, Table, Value};
 use serde_json::json;
 
-use super::{table, table_bytes, typed_key};
+use super::{table, table_bytes};
 use crate::{args::Lookup, exit::Ended};
 
 /// Runs the command.

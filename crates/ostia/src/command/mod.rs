@@ -15,7 +15,7 @@ use std::{
 use clap::CommandFactory;
 use ostia_emit::file;
 use ostia_forge::input::read_bytes;
-use ostia_hash::{keys::KeyType, table::Table};
+use ostia_hash::table::Table;
 
 use crate::{
     args::{Args, Command},
@@ -62,22 +62,6 @@ fn table_bytes(path: &Path) -> Result<Vec<u8>, Ended> {
 /// The table in a file's bytes.
 fn table<'b>(path: &Path, bytes: &'b [u8]) -> Result<Table<'b>, Ended> {
     file::read(bytes).map_err(|why| Ended::failed(format_args!("{}: {why}", path.display())))
-}
-
-/// The word of an integer key that was typed, or why it is none.
-fn typed_key(text: &str, key_type: KeyType) -> Result<u64, String> {
-    let (sign, digits) = match text.strip_prefix('-') {
-        Some(digits) => (-1, digits),
-        None => (1, text),
-    };
-    let value = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
-        Some(hex) => i128::from_str_radix(hex, 16),
-        None => digits.parse(),
-    };
-    let value = value.map_err(|_| format!("{text:?} is no integer, decimal or hexadecimal after 0x"))?;
-    key_type
-        .word(sign * value)
-        .ok_or_else(|| format!("{text} does not fit the table's keys of type {}", key_type.name()))
 }
 
 /// Paths, for people: a few, and how many more.
