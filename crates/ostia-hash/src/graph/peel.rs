@@ -15,7 +15,7 @@ use super::{Edge, Halt, Number, STEP, clear, look};
 /// Vertices looked at together.
 const BLOCK: usize = 256;
 
-/// Memory for peeling. `N` must be able to hold the number of edges.
+/// Memory for peeling. `N` must be able to hold the number of edges, and every entry.
 #[derive(Debug)]
 pub struct Peel<N: Number> {
     /// While edges are taken off: the xor of a vertex's edges, and its degree. While entries are made: its entry,

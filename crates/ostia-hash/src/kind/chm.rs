@@ -90,7 +90,7 @@ pub enum Refused {
         /// Its index.
         index: usize,
     },
-    /// The sizes cannot hold the keys, or are no powers of two.
+    /// The sizes cannot hold the keys, are no powers of two, or have no more vertices than edges.
     Sizes,
     /// More seeds are given than the function has.
     Seeds {
@@ -110,7 +110,7 @@ impl fmt::Display for Refused {
             Refused::Key { key, index } => {
                 write!(f, "key {key} (at {index}) gets one vertex for both ends, whatever the seeds")
             }
-            Refused::Sizes => f.write_str("the sizes are no powers of two, or too small for the keys"),
+            Refused::Sizes => f.write_str("the sizes must be powers of two, at least as many edges as keys, and more vertices than edges"),
             Refused::Seeds { most } => write!(f, "the function has {most} seeds, and more are given"),
             Refused::Shift { least } => {
                 write!(f, "the lowest byte of seed 3 is a shift, and must be at least {least} here")
@@ -140,7 +140,7 @@ impl<'k> ChmProblem<'k> {
     /// When no attempt could solve it.
     pub fn new(keys: &'k [u32], function: Classic, sizes: Sizes) -> Result<ChmProblem<'k>, Refused> {
         let powers = sizes.edges.is_power_of_two() && sizes.vertices.is_power_of_two();
-        if !powers || keys.len() > sizes.edges as usize || sizes.vertices < 2 {
+        if !powers || keys.len() > sizes.edges as usize || sizes.edges >= sizes.vertices {
             return Err(Refused::Sizes);
         }
         if let Some(key) = function.unsolvable_key()
@@ -297,7 +297,7 @@ pub struct Scratch(Width);
 enum Width {
     /// Up to 2^16 vertices.
     Narrow(Work<u32, u16>),
-    /// More vertices, but fewer than 2^16 keys.
+    /// More vertices, but fewer than 2^16 keys, and entries of 16 bits.
     Middle(Work<u64, u16>),
     Wide(Work<u64, u32>),
 }
@@ -321,8 +321,9 @@ impl Problem for ChmProblem<'_> {
 
     fn scratch(&self) -> Scratch {
         let count = self.keys.len();
-        // Labels count from 1, so that 2^16 - 1 keys can have one each.
-        Scratch(match (self.sizes.vertices <= 1 << 16, count < 1 << 16) {
+        // Labels count from 1, so that 2^16 - 1 keys can have one each; entries are below the number of edges.
+        let short = count < 1 << 16 && self.sizes.edges <= 1 << 16;
+        Scratch(match (self.sizes.vertices <= 1 << 16, short) {
             (true, _) => Width::Narrow(Work::new(count)),
             (false, true) => Width::Middle(Work::new(count)),
             (false, false) => Width::Wide(Work::new(count)),
