@@ -56,8 +56,8 @@ const REJECTED: &[(&str, Places)] = &[
         let folded = fold(u64::from(word), s1);
         (top(folded, first), (folded >> (32 - first - second)) & low(second))
     }),
-    ("fold-pair, top field of each side", |[s1, s2], first, second, word| {
-        (top(fold(u64::from(word), s1), first), top(fold(u64::from(word), s2), second))
+    ("fold-pair, low field of each side", |[s1, s2], first, second, word| {
+        (fold(u64::from(word), s1) & low(first), fold(u64::from(word), s2) & low(second))
     }),
 ];
 

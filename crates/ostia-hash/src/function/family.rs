@@ -8,7 +8,7 @@
 pub enum Family {
     /// `p = k * S1; x = low32(p ^ (p >> 32))`: high field and low field. One multiply, halves of up to 2^16.
     Fold,
-    /// The fold once for each side, with a multiplier each. The sides are independent of each other, so one
+    /// The fold once for each side, with a multiplier each: the top field of both. The sides are independent of each other, so one
     /// can be held while the other is searched.
     FoldPair,
     /// `x = (k * S1) ^ (k * S2)`, both modulo 2^64: the two top fields. For 32-bit words.
@@ -57,7 +57,7 @@ impl Family {
                 let folded = fold(word, s1);
                 (folded >> (32 - first), folded & low(second))
             }
-            Family::FoldPair => (fold(word, s1) & low(first), fold(word, s2) & low(second)),
+            Family::FoldPair => (top_field(fold(word, s1), first), top_field(fold(word, s2), second)),
             Family::Xor => top(word.wrapping_mul(s1) ^ word.wrapping_mul(s2), first, second),
             Family::Mix => top(mix(word, s1, s2), first, second),
         }
@@ -69,6 +69,12 @@ impl Family {
 pub fn fold(word: u64, multiplier: u64) -> u32 {
     let product = word.wrapping_mul(multiplier);
     (product ^ (product >> 32)) as u32
+}
+
+/// The top `bits` of a fold; 0 for none. The low ones are poor where all keys share their own low bits.
+#[inline]
+pub fn top_field(folded: u32, bits: u32) -> u32 {
+    (u64::from(folded) >> (32 - bits)) as u32
 }
 
 /// Two multiplies with a fold between: every bit of the word reaches the top.

@@ -7,7 +7,10 @@
 use alloc::vec::Vec;
 
 use super::contract::{Contraction, Scratch};
-use crate::{function::family::fold, simd::leaves};
+use crate::{
+    function::family::{fold, top_field},
+    simd::leaves,
+};
 
 /// Rounds in layers before the queue. After these some tens of keys are left of tens of thousands; more rounds
 /// would only walk over them again and again.
@@ -69,7 +72,7 @@ impl Contraction {
         let level = scratch.level;
         let peel = &mut scratch.peel;
         peel.cells.resize(self.keys.len(), 0);
-        leaves::fold_all(level, &self.keys, multiplier, (1 << self.second_bits) - 1, &mut peel.cells);
+        leaves::fold_all(level, &self.keys, multiplier, self.second_bits, &mut peel.cells);
         if !self.peel(peel) {
             return false;
         }
@@ -196,10 +199,9 @@ impl Contraction {
 
     /// Hashes every key once more, in plain Rust, and looks it up: no mistake of a kernel gets through.
     fn verify(&self, multiplier: u64, mask: u32, first: &[u32], second: &[u32]) -> bool {
-        let sides = (first.len() as u32 - 1, second.len() as u32 - 1);
         self.keys.iter().zip(&self.indexes).fold(true, |right, (&key, &index)| {
-            let one = first[(fold(u64::from(key), self.multiplier) & sides.0) as usize];
-            let other = second[(fold(u64::from(key), multiplier) & sides.1) as usize];
+            let one = first[top_field(fold(u64::from(key), self.multiplier), self.first_bits) as usize];
+            let other = second[top_field(fold(u64::from(key), multiplier), self.second_bits) as usize];
             right & (one.wrapping_add(other) & mask == index)
         })
     }

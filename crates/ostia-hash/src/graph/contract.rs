@@ -16,7 +16,7 @@ use alloc::{boxed::Box, vec, vec::Vec};
 
 use super::assign::Peel;
 use crate::{
-    function::family::fold,
+    function::family::{fold, top_field},
     simd::{
         Level,
         leaves::{self, Degrees, SLACK},
@@ -99,10 +99,10 @@ impl Contraction {
     #[track_caller]
     pub fn new(words: &[u32], multiplier: u64, first_bits: u32, second_bits: u32) -> Contraction {
         assert!(first_bits <= 31 && second_bits <= 31, "a side has at most 2^31 cells");
-        let mask = (1 << first_bits) - 1;
+        let cell = |word: u32| top_field(fold(u64::from(word), multiplier), first_bits);
         let mut starts = vec![0_u32; 1 << first_bits];
         for &word in words {
-            starts[(fold(u64::from(word), multiplier) & mask) as usize] += 1;
+            starts[cell(word) as usize] += 1;
         }
         // Counts become places: the shared cells from the front, then those with a single key.
         let shared: u32 = starts.iter().filter(|&&count| count > 1).sum();
@@ -125,7 +125,7 @@ impl Contraction {
         let mut indexes = vec![0; words.len()];
         let mut firsts = vec![0; words.len()];
         for (index, &word) in words.iter().enumerate() {
-            let first = fold(u64::from(word), multiplier) & mask;
+            let first = cell(word);
             let place = starts[first as usize] as usize;
             starts[first as usize] += 1;
             keys[place] = word;
@@ -188,15 +188,14 @@ impl Contraction {
     }
 
     fn place(&self, multiplier: u64, level: Level, degrees: &mut Degrees, ends: &mut [u32]) {
-        let mask = (1 << self.second_bits) - 1;
-        leaves::place(level, &self.keys[..self.shared], &self.groups, multiplier, mask, degrees, ends);
+        let keys = &self.keys[..self.shared];
+        leaves::place(level, keys, &self.groups, multiplier, self.second_bits, degrees, ends);
     }
 
     /// The same with 32 bits for a group and 32 for a cell, in plain Rust. Sets that large are seldom searched.
     fn is_acyclic_wide(&self, multiplier: u64, scratch: &mut Wide) -> bool {
-        let mask = (1 << self.second_bits) - 1;
         let Wide { ends, counts, parents } = scratch;
-        let cell = |&key: &u32| fold(u64::from(key), multiplier) & mask;
+        let cell = |&key: &u32| top_field(fold(u64::from(key), multiplier), self.second_bits);
         ends.clear();
         ends.extend(self.groups.iter().copied().zip(self.keys.iter().map(cell)));
         for _ in 0..ROUNDS {
@@ -304,7 +303,7 @@ pub fn best_first(
         if stopped() {
             return None;
         }
-        leaves::fold_all(level, words, multiplier, (1 << bits) - 1, &mut cells);
+        leaves::fold_all(level, words, multiplier, bits, &mut cells);
         occupied.fill(0);
         for &cell in &cells {
             occupied[cell as usize] = 1;
@@ -328,8 +327,8 @@ mod tests {
     fn plainly_acyclic(words: &[u32], multipliers: [u64; 2], first_bits: u32, second_bits: u32) -> bool {
         let mut parents: Vec<u32> = (0..(1 << first_bits) + (1 << second_bits)).collect();
         words.iter().all(|&word| {
-            let one = fold(u64::from(word), multipliers[0]) & ((1 << first_bits) - 1);
-            let other = fold(u64::from(word), multipliers[1]) & ((1 << second_bits) - 1);
+            let one = top_field(fold(u64::from(word), multipliers[0]), first_bits);
+            let other = top_field(fold(u64::from(word), multipliers[1]), second_bits);
             let mut roots = [one, (1 << first_bits) + other];
             for root in &mut roots {
                 while parents[*root as usize] != *root {
@@ -481,7 +480,7 @@ mod tests {
         let candidates: Vec<u64> = (0..100).map(|_| stream.multiplier()).collect();
         let occupied = |multiplier: u64| {
             let mut cells: Vec<u32> =
-                words.iter().map(|&word| fold(u64::from(word), multiplier) & 0xFFF).collect();
+                words.iter().map(|&word| top_field(fold(u64::from(word), multiplier), 12)).collect();
             cells.sort_unstable();
             cells.dedup();
             cells.len()

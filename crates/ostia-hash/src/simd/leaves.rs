@@ -7,6 +7,7 @@
 use alloc::{boxed::Box, vec};
 
 use super::{Level, Tier};
+use crate::function::family::top_field;
 
 /// How many ends more than it holds a buffer of ends must have room for: what vectors write past the last.
 pub const SLACK: usize = 32;
@@ -96,7 +97,7 @@ fn drain(counts: &mut [u8]) -> usize {
     sum
 }
 
-/// Writes the end of each key, and counts the cells: `groups[i] | fold(keys[i] * multiplier) & mask`.
+/// Writes the end of each key, and counts the cells: `groups[i] | top_field(fold(keys[i] * multiplier))`.
 ///
 /// # Panics
 /// When the lengths of `keys` and `groups` differ, or `ends` has no room for as many and [`SLACK`].
@@ -106,19 +107,19 @@ pub fn place(
     keys: &[u32],
     groups: &[u32],
     multiplier: u64,
-    mask: u32,
+    bits: u32,
     degrees: &mut Degrees,
     ends: &mut [u32],
 ) {
     assert!(keys.len() == groups.len() && ends.len() >= keys.len() + SLACK, "buffers fit the keys");
     match level.0 {
-        Tier::Portable => place_each(keys, groups, multiplier, mask, degrees, ends),
+        Tier::Portable => place_each(keys, groups, multiplier, bits, degrees, ends),
         #[cfg(target_arch = "x86_64")]
         // SAFETY: this level comes from detection of AVX2.
-        Tier::Avx2 => unsafe { x86::place_avx2(keys, groups, multiplier, mask, degrees, ends) },
+        Tier::Avx2 => unsafe { x86::place_avx2(keys, groups, multiplier, bits, degrees, ends) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: this level comes from detection of AVX-512F, BW and popcnt.
-        Tier::Avx512 => unsafe { x86::place_avx512(keys, groups, multiplier, mask, degrees, ends) },
+        Tier::Avx512 => unsafe { x86::place_avx512(keys, groups, multiplier, bits, degrees, ends) },
     }
 }
 
@@ -127,7 +128,7 @@ fn place_each(
     keys: &[u32],
     groups: &[u32],
     multiplier: u64,
-    mask: u32,
+    bits: u32,
     degrees: &mut Degrees,
     ends: &mut [u32],
 ) {
@@ -135,31 +136,31 @@ fn place_each(
     for ((keys, groups), ends) in keys.chunks(64).zip(groups.chunks(64)).zip(ends.chunks_mut(64)) {
         let ends = &mut ends[..keys.len()];
         for ((&key, &group), end) in keys.iter().zip(groups).zip(ends.iter_mut()) {
-            *end = group | (fold(key, multiplier) & mask);
+            *end = group | top_field(fold(key, multiplier), bits);
         }
         degrees.count(ends);
     }
 }
 
-/// Writes the cell of each key: `fold(keys[i] * multiplier) & mask`.
+/// Writes the cell of each key: the top field of `fold(keys[i] * multiplier)`.
 ///
 /// # Panics
 /// When the lengths differ.
 #[track_caller]
-pub fn fold_all(level: Level, keys: &[u32], multiplier: u64, mask: u32, cells: &mut [u32]) {
+pub fn fold_all(level: Level, keys: &[u32], multiplier: u64, bits: u32, cells: &mut [u32]) {
     assert_eq!(keys.len(), cells.len(), "a cell for each key");
     match level.0 {
-        Tier::Portable => fold_each(keys, multiplier, mask, cells),
+        Tier::Portable => fold_each(keys, multiplier, bits, cells),
         #[cfg(target_arch = "x86_64")]
         // SAFETY: a level above portable comes from detection of AVX2.
-        Tier::Avx2 | Tier::Avx512 => unsafe { x86::fold_all_avx2(keys, multiplier, mask, cells) },
+        Tier::Avx2 | Tier::Avx512 => unsafe { x86::fold_all_avx2(keys, multiplier, bits, cells) },
     }
 }
 
 #[inline(always)]
-fn fold_each(keys: &[u32], multiplier: u64, mask: u32, cells: &mut [u32]) {
+fn fold_each(keys: &[u32], multiplier: u64, bits: u32, cells: &mut [u32]) {
     for (cell, &key) in cells.iter_mut().zip(keys) {
-        *cell = fold(key, multiplier) & mask;
+        *cell = top_field(fold(key, multiplier), bits);
     }
 }
 
@@ -244,17 +245,17 @@ mod x86 {
         keys: &[u32],
         groups: &[u32],
         multiplier: u64,
-        mask: u32,
+        bits: u32,
         degrees: &mut Degrees,
         ends: &mut [u32],
     ) {
         // The compiler does this loop well, given the feature.
-        place_each(keys, groups, multiplier, mask, degrees, ends);
+        place_each(keys, groups, multiplier, bits, degrees, ends);
     }
 
     #[target_feature(enable = "avx2")]
-    pub(super) fn fold_all_avx2(keys: &[u32], multiplier: u64, mask: u32, cells: &mut [u32]) {
-        fold_each(keys, multiplier, mask, cells);
+    pub(super) fn fold_all_avx2(keys: &[u32], multiplier: u64, bits: u32, cells: &mut [u32]) {
+        fold_each(keys, multiplier, bits, cells);
     }
 
     /// `counts` is a multiple of 64 long.
@@ -306,24 +307,24 @@ mod x86 {
         keys: &[u32],
         groups: &[u32],
         multiplier: u64,
-        mask: u32,
+        bits: u32,
         degrees: &mut Degrees,
         ends: &mut [u32],
     ) {
         let low = _mm512_set1_epi32(multiplier as i32);
         let high = _mm512_set1_epi32((multiplier >> 32) as i32);
-        let masks = _mm512_set1_epi32(mask as i32);
+        let shift = _mm_cvtsi32_si128(32 - bits as i32);
         let whole = keys.len() / 16 * 16;
         for from in (0..whole).step_by(BLOCK) {
             let to = whole.min(from + BLOCK);
             for at in (from..to).step_by(16) {
-                let cells = _mm512_and_si512(fold16(load(keys, at), low, high), masks);
+                let cells = _mm512_srl_epi32(fold16(load(keys, at), low, high), shift);
                 store(ends, at, _mm512_or_si512(load(groups, at), cells));
             }
             degrees.count(&ends[from..to]);
         }
         let (keys, groups, ends) = (&keys[whole..], &groups[whole..], &mut ends[whole..]);
-        place_each(keys, groups, multiplier, mask, degrees, ends);
+        place_each(keys, groups, multiplier, bits, degrees, ends);
     }
 
     /// Needs the slack: it reads and writes whole vectors.
