@@ -221,7 +221,7 @@ pub fn create(
         let limit = match (fixed(options), maker.best()) {
             (Some(_), _) => 1,
             (None, None) => step.limit.min(left),
-            (None, Some(_)) => left.min(step.limit.max(BEST_ATTEMPTS)),
+            (None, Some(_)) => options.attempts.map_or(BEST_ATTEMPTS, |_| left),
         };
         let (ended, tally, found) = maker.step(&step, limit, &mut report.bests)?;
         report.tried.push(Tried { step, tally, ended });

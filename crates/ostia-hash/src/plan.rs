@@ -170,8 +170,11 @@ pub fn plan(wanted: &Wanted) -> Result<Plan, String> {
     match kind {
         Some(kind) => {
             let steps = steps(wanted, kind)?;
-            let why =
-                format!("{} was asked for", if wanted.in_place { "values in place" } else { kind.name() });
+            let why = match (wanted.in_place, wanted.best) {
+                (true, _) => "values in place were asked for".into(),
+                (false, true) => format!("the best of many {} tables was asked for", kind.name()),
+                (false, false) => format!("{} was asked for", kind.name()),
+            };
             Ok(Plan { steps, why })
         }
         None => automatic(wanted),

@@ -18,9 +18,18 @@ fn set() -> KeySet {
 fn options(predicate: &str, kind: Kind, threads: usize) -> Options {
     let predicate = Predicate::from_name(predicate).expect("there is such a predicate");
     let rules = Rules { predicate, bests: None, target: None, equals: None };
-    let function = (kind == Kind::Chm).then(|| Function::from_name("Mulshrolate4RX").expect("it has that name"));
+    let function =
+        (kind == Kind::Chm).then(|| Function::from_name("Mulshrolate4RX").expect("it has that name"));
     let best = Some(BestOf { rules, keys_min: 512, subset: vec![0x40_0000, 0x40_0010, 0x40_1000] });
-    Options { kind, function, best, threads, attempts: Some(300), graph: Graph::Traversed, ..Options::default() }
+    Options {
+        kind,
+        function,
+        best,
+        threads,
+        attempts: Some(300),
+        graph: Graph::Traversed,
+        ..Options::default()
+    }
 }
 
 fn make(options: &Options) -> Created {

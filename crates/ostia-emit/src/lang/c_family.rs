@@ -263,6 +263,7 @@ fn shape(table: &Table<'_>, private: &impl Fn(&str) -> String) -> Value {
             s2 => literal64(s2),
             second_start => literal32(1 << first),
             first_shift32 => 32u32.saturating_sub(first),
+            second_shift32 => 32u32.saturating_sub(second),
             first_mask => literal32(ones(first)),
             second_mask => literal32(ones(second)),
             first_shift => 64 - first,

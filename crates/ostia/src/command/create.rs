@@ -168,7 +168,7 @@ fn tell(args: &Create, spec: &Spec, row: &Row, created: &Created) -> Result<(), 
         let bests = created.report.bests.len();
         writeln!(
             out,
-            "  best      {predicate} {value}, at attempt {}, the {bests}. best of {} solutions",
+            "  best      {predicate} {value}, at attempt {}, of {} solutions, after {bests} betterings",
             best.attempt, tally.solved
         )?;
     }
