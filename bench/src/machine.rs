@@ -1,0 +1,39 @@
+//! What the figures were measured on.
+
+use std::{fs, thread};
+
+use ostia_hash::simd::Level;
+use serde_json::{Value, json};
+
+use crate::gate::BUILD;
+
+/// The machine, as far as the system tells.
+#[derive(Clone, Debug)]
+pub(crate) struct Machine {
+    model: String,
+    cores: usize,
+    load: String,
+}
+
+impl Machine {
+    pub(crate) fn here() -> Machine {
+        let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+        let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        Machine {
+            model: model.map_or_else(|| "unknown".into(), |(_, model)| model.to_owned()),
+            cores: thread::available_parallelism().map_or(1, Into::into),
+            load: load.split(' ').take(3).collect::<Vec<_>>().join(" "),
+        }
+    }
+
+    pub(crate) fn print(&self, command: &str, rounds: usize) {
+        println!("machine: {}, {} cores; vector code: {}", self.model, self.cores, Level::best());
+        println!("load average at the start: {}; rounds: {rounds}; build: {BUILD}", self.load);
+        println!("command: {command}");
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        json!({ "model": self.model, "cores": self.cores, "load": self.load, "vector_code": Level::best().to_string() })
+    }
+}
