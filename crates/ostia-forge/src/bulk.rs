@@ -54,6 +54,8 @@ pub enum Event<'a> {
 /// What a job came to.
 #[derive(Clone, Debug)]
 pub struct Summary {
+    /// How many sets were found; an interrupted job has fewer rows.
+    pub found: usize,
     /// One row a set, sorted by path.
     pub rows: Vec<Row>,
     /// Umbrella files that were stored.
@@ -96,6 +98,13 @@ pub enum BulkError {
 impl fmt::Display for BulkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            BulkError::Find { dir, .. } if dir.is_file() => {
+                write!(
+                    f,
+                    "{}: is a file, not a folder; `ostia create` makes the table of one set",
+                    dir.display()
+                )
+            }
             BulkError::Find { dir, why } => {
                 write!(f, "{}: the folder cannot be listed: {why}", dir.display())
             }
@@ -134,7 +143,8 @@ pub fn run(
         // What a killed run left behind goes before this one begins.
         sweep(out).map_err(BulkError::Store)?;
     }
-    hear(Event::Found(found.len()));
+    let sets = found.len();
+    hear(Event::Found(sets));
     let mut rows = work(bulk, found, keeper, watch, hear);
     rows.sort_by(|a, b| a.path.cmp(&b.path));
     let mut umbrellas = Vec::new();
@@ -147,7 +157,7 @@ pub fn run(
             umbrellas.push(path);
         }
     }
-    Ok(Summary { rows, umbrellas, elapsed: begun.elapsed() })
+    Ok(Summary { found: sets, rows, umbrellas, elapsed: begun.elapsed() })
 }
 
 /// A set that waits for its turn, or why it gets none.
@@ -164,7 +174,7 @@ fn work(
     watch: &dyn Watch,
     hear: &(dyn Fn(Event<'_>) + Sync),
 ) -> Vec<Row> {
-    let waiting = line_up(found);
+    let waiting = line_up(found, &bulk.spec);
     let next = AtomicUsize::new(0);
     let rows = Mutex::new(Vec::with_capacity(waiting.len()));
     let worker = || {
@@ -189,18 +199,22 @@ fn work(
 }
 
 /// The sets, largest first. Two sets of one name would overwrite each other: the later one in the sorted
-/// folder is refused.
-fn line_up(found: Vec<Found>) -> Vec<Waiting> {
+/// folder is refused. So is a set whose outputs another file of the run has the names of.
+fn line_up(found: Vec<Found>, spec: &Spec) -> Vec<Waiting> {
     let named: Vec<(&Path, String)> =
         found.iter().filter_map(|f| Some((f.path.as_path(), of_path(&f.path).ok()?))).collect();
     let clashes = clashes(named.iter().map(|(path, name)| (*path, name.as_str())));
     let mut clashes: HashMap<PathBuf, _> = clashes.into_iter().map(|c| (c.second.clone(), c)).collect();
+    let taken = taken(&named, spec);
     let mut waiting: Vec<Waiting> = found
         .into_iter()
         .map(|Found { path, format }| {
             let refused = match format {
                 Err(why) => Some(SetError::Found { path: path.clone(), why }),
-                Ok(_) => clashes.remove(&path).map(SetError::Clash),
+                Ok(_) => clashes
+                    .remove(&path)
+                    .map(SetError::Clash)
+                    .or_else(|| Some(SetError::Taken { by: taken.get(&path)?.clone(), path: path.clone() })),
             };
             let bytes = fs::metadata(&path).map_or(0, |m| m.len());
             Waiting { path, bytes, refused: Mutex::new(refused) }
@@ -208,6 +222,27 @@ fn line_up(found: Vec<Found>) -> Vec<Waiting> {
         .collect();
     waiting.sort_by_key(|w| std::cmp::Reverse(w.bytes));
     waiting
+}
+
+/// Sets whose outputs would have the names of other files of the run, and what has them.
+fn taken(named: &[(&Path, String)], spec: &Spec) -> HashMap<PathBuf, String> {
+    let mut owners: HashMap<String, String> = HashMap::new();
+    for (path, name) in named.iter().filter(|_| spec.tests) {
+        // Each language's own way to name what stands beside a module.
+        let beside =
+            ["test", "bench", "keys"].map(|part| [format!("{name}_{part}"), format!("{part}_{name}")]);
+        for beside in beside.into_iter().flatten() {
+            owners.insert(beside.to_lowercase(), format!("a file beside the code of {}", path.display()));
+        }
+    }
+    for umbrella in languages(spec).flat_map(|language| umbrella::emit(language, &[], spec.split)) {
+        let stem = umbrella.name.split('.').next().unwrap_or_default();
+        owners.insert(stem.to_lowercase(), format!("the file for all tables, {}", umbrella.name));
+    }
+    let owner = |(path, name): &(&Path, String)| {
+        Some((path.to_path_buf(), owners.get(&name.to_lowercase())?.clone()))
+    };
+    named.iter().filter_map(owner).collect()
 }
 
 /// One set, from its path to its row.

@@ -54,7 +54,7 @@ impl std::error::Error for FindError {
 ///
 /// With `recursive`, folders in the folder are searched too; those that a link leads to are not, so that a
 /// link to a folder above ends nowhere. Files behind links are sets like others. What begins with a dot is
-/// hidden, and stays so.
+/// hidden, and stays so. `CMakeLists.txt` is passed over: it is what CMake reads, and may be an output of ours.
 ///
 /// # Errors
 /// When `dir` itself cannot be listed. Trouble below it is a row of its own.
@@ -75,7 +75,8 @@ pub fn find(dir: &Path, recursive: bool) -> io::Result<Vec<Found>> {
 fn list(dir: &Path, recursive: bool, found: &mut Vec<Found>, folders: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
-        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+        let name = entry.file_name();
+        if name.as_encoded_bytes().starts_with(b".") || name == "CMakeLists.txt" {
             continue;
         }
         let path = entry.path();

@@ -7,7 +7,7 @@ use ostia_hash::{
     create::{Created, Failure, Report},
     table::Foreign,
 };
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::{
     set::{SetError, Times, seeds},
@@ -30,6 +30,7 @@ pub enum Outcome {
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
     /// The input.
+    #[serde(serialize_with = "shown")]
     pub path: PathBuf,
     /// What became of it.
     pub outcome: Outcome,
@@ -54,7 +55,18 @@ pub struct Row {
     /// Microseconds of storing.
     pub store_us: u64,
     /// The files that were stored.
+    #[serde(serialize_with = "all_shown")]
     pub files: Vec<PathBuf>,
+}
+
+/// A path as text: one that is not UTF-8 is shown with signs in the place of what cannot be shown. Such a row
+/// must come out like any other.
+fn shown<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
+}
+
+fn all_shown<S: Serializer>(paths: &[PathBuf], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(paths.iter().map(|path| path.display().to_string()))
 }
 
 /// What is told of a table.

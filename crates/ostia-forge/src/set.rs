@@ -83,6 +83,13 @@ pub enum SetError {
     },
     /// Another set has its name.
     Clash(Clash),
+    /// Another file of the run has the name of one of its outputs.
+    Taken {
+        /// The input.
+        path: PathBuf,
+        /// What has the name.
+        by: String,
+    },
     /// The search.
     Failure {
         /// The input.
@@ -119,6 +126,9 @@ impl fmt::Display for SetError {
             SetError::Found { path, why } => write!(f, "{} {why}", path.display()),
             SetError::Name { path, why } => write!(f, "{}: {why}", path.display()),
             SetError::Clash(clash) => clash.fmt(f),
+            SetError::Taken { path, by } => {
+                write!(f, "{}: its outputs would have the name of {by}; rename the set", path.display())
+            }
             SetError::Failure { path, why: Failure::Stopped(report), out_of_time: true } => write!(
                 f,
                 "{}: not solved within the time limit, in {} attempts; allow more time, another function, or auto",

@@ -1,6 +1,9 @@
 //! Why an input was refused: where, what stands there, and the way out.
 
-use std::{fmt, io, path::PathBuf};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
 
 use ostia_hash::keys::{KeyType, KeysError, MAX_KEYS};
 
@@ -110,6 +113,11 @@ pub enum InputError {
     },
     /// A column is chosen by its name in a table that is said to have no header.
     NamesWithoutHeader,
+    /// Values are said to stand beside the keys in a format that has only keys.
+    NoColumns {
+        /// The format.
+        format: Format,
+    },
     /// The column is not in the table.
     NoColumn {
         /// The name or number asked for.
@@ -267,6 +275,11 @@ impl fmt::Display for InputError {
                 "{place}: the row has {cells} cell{} and no column {column}; repair the row",
                 if *cells == 1 { "" } else { "s" }
             ),
+            InputError::NoColumns { format } => write!(
+                f,
+                "--format {} has no columns, so no values stand beside the keys; --values takes a file of its own",
+                format.name()
+            ),
             InputError::OpenQuote { place } => {
                 write!(f, "{place}: a quote is opened in this row and never closed; close it")
             }
@@ -324,7 +337,10 @@ pub enum ReadFailure {
 
 impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.path.display();
+        let path = match self.path.to_str() {
+            Some("-") => Path::new("the standard input").display(),
+            _ => self.path.display(),
+        };
         match &self.why {
             ReadFailure::Io(why) => write!(f, "{path}: cannot be read: {why}"),
             ReadFailure::Directory => {

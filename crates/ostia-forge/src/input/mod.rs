@@ -138,6 +138,13 @@ pub struct Input {
 /// When the bytes are not what `reading` says, or are no set.
 pub fn parse(bytes: &[u8], reading: &Reading) -> Result<Input, InputError> {
     let (format, order) = (reading.format, reading.order);
+    let by_name = matches!(&reading.values, Some((Column::Name(_), _)));
+    if reading.values.is_some() && !matches!(format, Format::Csv | Format::Json) {
+        return Err(InputError::NoColumns { format });
+    }
+    // Keys and values must agree on it, or the row of names would be a key.
+    let named = Reading { header: Header::Yes, ..reading.clone() };
+    let reading = if by_name && reading.header == Header::Auto { &named } else { reading };
     let only_keys = |keys| Input { keys, values: None };
     if format.is_packed() {
         return packed::key_set(bytes, reading.packed_type()?, order).map(only_keys);
