@@ -35,7 +35,7 @@ pub(crate) struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
-  ostia create examples/keys/http-status.txt --out tables --emit c,rust,python
+  ostia create examples/keys/http_status.txt --out tables --emit c,rust,python
   ostia create ids.csv --column id --values column:price --foreign exact --out tables
   ostia bulk-create examples/keys --out tables
   ostia lookup tables/http_status.ostia 404 418
@@ -57,16 +57,28 @@ pub(crate) enum Command {
     /// Measures lookups in a table, beside a hash map and a binary search
     Bench(Bench),
     /// Prints a completion script for a shell
+    #[command(after_help = "\
+Example:
+  ostia completions bash > ~/.local/share/bash-completion/completions/ostia")]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
     /// Prints the manual page
+    #[command(after_help = "\
+Example:
+  ostia man > ostia.1")]
     Man,
 }
 
 /// Make the table of one key set.
 #[derive(ClapArgs, Debug)]
+#[command(after_help = "\
+Examples:
+  ostia create examples/keys/http_status.txt --out tables --emit c,python
+  ostia create examples/keys/ports.csv --values column:service --key-type u16 --dry-run
+  ostia create ids.csv --column id --values column:price --foreign exact --out tables
+  seq 1 9 | ostia create - --format text --name digits --out tables")]
 pub(crate) struct Create {
     /// The key set; `-` reads the standard input (with --format and --name)
     pub(crate) keys: PathBuf,
@@ -88,6 +100,11 @@ pub(crate) struct Create {
 
 /// Make the tables of every key set in a folder.
 #[derive(ClapArgs, Debug)]
+#[command(after_help = "\
+Examples:
+  ostia bulk-create examples/keys --out tables
+  ostia bulk-create keys --recursive --out tables --emit table,rust --json
+  ostia bulk-create keys --no-file-io")]
 pub(crate) struct BulkCreate {
     /// The folder with the key sets
     pub(crate) dir: PathBuf,
@@ -265,6 +282,9 @@ pub(crate) enum GraphArg {
 
 /// Tell what is in a table.
 #[derive(ClapArgs, Debug)]
+#[command(after_help = "\
+Example:
+  ostia inspect tables/http_status.ostia")]
 pub(crate) struct Inspect {
     /// The .ostia file
     pub(crate) table: PathBuf,
@@ -275,6 +295,13 @@ pub(crate) struct Inspect {
 
 /// Look keys up in a table.
 #[derive(ClapArgs, Debug)]
+#[command(after_help = "\
+Examples:
+  ostia lookup tables/http_status.ostia 404 0x1A2
+  ostia lookup tables/words.ostia < words.txt
+
+Each line is the key, its index and its value, with tabs between; a foreign key has - for its index, and makes
+the exit code 1.")]
 pub(crate) struct Lookup {
     /// The .ostia file
     pub(crate) table: PathBuf,
@@ -288,6 +315,9 @@ pub(crate) struct Lookup {
 
 /// Check every key of a set against a table.
 #[derive(ClapArgs, Debug)]
+#[command(after_help = "\
+Example:
+  ostia verify tables/http_status.ostia examples/keys/http_status.txt")]
 pub(crate) struct Verify {
     /// The .ostia file
     pub(crate) table: PathBuf,
@@ -305,6 +335,9 @@ pub(crate) struct Verify {
 
 /// Measure lookups in a table.
 #[derive(ClapArgs, Debug)]
+#[command(after_help = "\
+Example:
+  ostia bench tables/http_status.ostia examples/keys/http_status.txt")]
 pub(crate) struct Bench {
     /// The .ostia file
     pub(crate) table: PathBuf,
@@ -354,10 +387,12 @@ impl Shared {
 
     /// What these options ask for. The search has one thread: the caller knows better.
     pub(crate) fn spec(&self, tests: bool) -> Result<Spec, Ended> {
-        if matches!(self.hash, Some(Function::Classic(_)))
-            && self.seeds.iter().any(|&s| s > u64::from(u32::MAX))
-        {
+        let classic = matches!(self.hash, Some(Function::Classic(_)));
+        if (classic || self.kind == Kind::Chm) && self.seeds.iter().any(|&s| s > u64::from(u32::MAX)) {
             return Err(Ended::Usage("a seed of the predecessor's functions has 32 bits".into()));
+        }
+        if !classic && self.kind != Kind::Chm && self.seeds.len() > 2 {
+            return Err(Ended::Usage("a family has two seeds, its multipliers".into()));
         }
         let rng = RngSpec {
             seed: self.rng_seed.unwrap_or(RngSpec::default().seed),

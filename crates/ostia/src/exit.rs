@@ -7,7 +7,11 @@
 //! | 2 | the command line contradicts itself |
 //! | 130 | interrupted |
 
-use std::{fmt, io, process::ExitCode};
+use std::{
+    fmt,
+    io::{self, Write},
+    process::ExitCode,
+};
 
 /// An end other than success.
 #[derive(Debug)]
@@ -41,21 +45,39 @@ impl From<io::Error> for Ended {
 /// Tells the reason and gives the exit code.
 pub(crate) fn code(ended: Result<(), Ended>) -> ExitCode {
     match ended {
-        Ok(()) | Err(Ended::BrokenPipe) => ExitCode::SUCCESS,
-        Err(Ended::Failed(why)) => {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(ended) => ExitCode::from(told(&ended)),
+    }
+}
+
+/// Ends the process at once.
+pub(crate) fn now(ended: &Ended) -> ! {
+    std::process::exit(told(ended).into())
+}
+
+fn told(ended: &Ended) -> u8 {
+    match ended {
+        Ended::BrokenPipe => 0,
+        Ended::Failed(why) => {
             if let Some(why) = why {
-                eprintln!("ostia: {why}");
+                tell(why);
             }
-            ExitCode::from(1)
+            1
         }
-        Err(Ended::Usage(why)) => {
-            eprintln!("ostia: {why}");
-            eprintln!("For more information, try 'ostia --help' or 'ostia <COMMAND> --help'.");
-            ExitCode::from(2)
+        Ended::Usage(why) => {
+            tell(format_args!(
+                "{why}\nFor more information, try 'ostia --help' or 'ostia <COMMAND> --help'."
+            ));
+            2
         }
-        Err(Ended::Interrupted) => {
-            eprintln!("ostia: interrupted");
-            ExitCode::from(130)
+        Ended::Interrupted => {
+            tell("interrupted");
+            130
         }
     }
+}
+
+/// A line on the standard error. When nobody reads that any more, there is nobody left to tell.
+pub(crate) fn tell(what: impl fmt::Display) {
+    let _ = writeln!(io::stderr(), "ostia: {what}");
 }

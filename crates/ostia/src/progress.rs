@@ -1,8 +1,8 @@
 //! What is seen of long work: a line on a terminal, nothing anywhere else.
 
-use std::time::Duration;
+use std::{fmt::Write, time::Duration};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 /// How often the line is drawn again.
 const REDRAW: Duration = Duration::from_millis(100);
@@ -17,7 +17,19 @@ pub(crate) fn search(quiet: bool) -> ProgressBar {
 /// A line for many sets.
 pub(crate) fn sets(quiet: bool) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(0), target(quiet));
-    bar.set_style(style("{bar:24} {pos}/{len} sets, {per_sec:.0}, {eta} left{msg}"));
+    // The library's own rate has four decimals, and its time left is 0 until the first set is done.
+    let rate = |state: &ProgressState, out: &mut dyn Write| {
+        // A line that cannot be drawn is no reason to end.
+        let _ = write!(out, "{:.0}/s", state.per_sec());
+    };
+    let left = |state: &ProgressState, out: &mut dyn Write| {
+        if state.pos() > 0 {
+            let _ = write!(out, ", about {} left", time(state.eta()));
+        }
+    };
+    bar.set_style(
+        style("{bar:24} {pos}/{len} sets, {rate}{left}{msg}").with_key("rate", rate).with_key("left", left),
+    );
     bar.enable_steady_tick(REDRAW);
     bar
 }

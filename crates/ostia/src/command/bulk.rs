@@ -4,15 +4,15 @@ use std::{io::Write, sync::Mutex, time::Duration};
 
 use ostia_forge::{
     bulk::{Bulk, Event, Summary, run as forge},
-    row::{Outcome, Row},
+    row::Outcome,
     store::Store,
 };
 use serde_json::json;
 
-use super::some_paths;
+use super::{json_row, some_paths};
 use crate::{
     args::BulkCreate,
-    exit::Ended,
+    exit::{self, Ended},
     interrupt::Interrupt,
     progress::{self, time},
 };
@@ -49,6 +49,7 @@ pub(crate) fn run(args: &BulkCreate) -> Result<(), Ended> {
             bar.inc(1);
         }
     };
+    interrupt.work_begins();
     let summary = forge(&bulk, &store, &interrupt, &hear).map_err(Ended::failed)?;
     bar.finish_and_clear();
     tell(args, &summary)?;
@@ -61,12 +62,9 @@ pub(crate) fn run(args: &BulkCreate) -> Result<(), Ended> {
     }
 }
 
-fn json_row(row: &Row) -> String {
-    serde_json::to_string(row).expect("a row is plain data")
-}
-
 fn tell(args: &BulkCreate, summary: &Summary) -> Result<(), Ended> {
     let (done, failed) = (summary.count(Outcome::Done), summary.count(Outcome::Failed));
+    let stopped = summary.found - done - failed;
     let keys: usize = summary.rows.iter().filter_map(|r| Some(r.table.as_ref()?.keys)).sum();
     let attempts: u64 = summary.rows.iter().map(|r| r.attempts).sum();
     let files: usize = summary.rows.iter().map(|r| r.files.len()).sum::<usize>() + summary.umbrellas.len();
@@ -75,17 +73,17 @@ fn tell(args: &BulkCreate, summary: &Summary) -> Result<(), Ended> {
         let seconds = summary.elapsed.as_secs_f64();
         let told = json!({
             "summary": {
-                "done": done, "failed": failed, "keys": keys, "attempts": attempts, "files": files, "seconds": seconds,
+                "sets": summary.found, "done": done, "failed": failed, "stopped": stopped, "keys": keys, "attempts": attempts, "files": files, "seconds": seconds,
             }
         });
         writeln!(std::io::stdout(), "{told}")?;
         return Ok(());
     }
     for row in failures.clone().take(TOLD) {
-        eprintln!("ostia: {}", row.error.as_deref().unwrap_or("failed for no known reason"));
+        exit::tell(row.error.as_deref().unwrap_or("failed for no known reason"));
     }
     if failed > TOLD {
-        eprintln!("ostia: and {} more failures; --json tells all", failed - TOLD);
+        exit::tell(format_args!("and {} more failures; --json tells all", failed - TOLD));
     }
     if args.shared.quiet {
         return Ok(());
@@ -93,8 +91,9 @@ fn tell(args: &BulkCreate, summary: &Summary) -> Result<(), Ended> {
     let mut out = std::io::stdout().lock();
     writeln!(
         out,
-        "{done} of {} sets done, {failed} failed: {keys} keys, {attempts} attempts, every key verified, in {}",
-        summary.rows.len(),
+        "{done} of {} sets done, {failed} failed{}: {keys} keys, {attempts} attempts, every key verified, in {}",
+        summary.found,
+        if stopped > 0 { format!(", {stopped} interrupted") } else { String::new() },
         time(summary.elapsed)
     )?;
     let mut phases = [Duration::ZERO; 4];

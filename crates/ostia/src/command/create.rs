@@ -17,9 +17,11 @@ use ostia_forge::{
 use ostia_hash::{
     create::{Created, Failure, preview},
     plan::{Plan, What},
+    search::Watch,
 };
 use serde_json::json;
 
+use super::json_row;
 use crate::{
     args::Create,
     exit::Ended,
@@ -32,6 +34,11 @@ pub(crate) fn run(args: &Create) -> Result<(), Ended> {
     let interrupt = Interrupt::listen()?;
     if args.keys == Path::new("-") && args.name.is_none() {
         return Err(Ended::Usage("the standard input has no name: give one with --name".into()));
+    }
+    if args.keys == Path::new("-") && args.shared.input.format.is_none() {
+        return Err(Ended::Usage(
+            "the standard input does not tell its format: give it with --format".into(),
+        ));
     }
     let mut spec = args.shared.spec(!args.no_tests)?;
     spec.options.threads = args.shared.threads();
@@ -46,17 +53,25 @@ pub(crate) fn run(args: &Create) -> Result<(), Ended> {
         return tell_plan(args, &loaded, &plan);
     }
 
+    // Before the search: it may be long, and a folder that cannot be made would waste it.
+    let out = args.out.as_ref().filter(|_| !args.shared.no_file_io);
+    if let Some(out) = out {
+        std::fs::create_dir_all(out).map_err(|why| {
+            Ended::failed(format_args!("{}: the folder cannot be made: {why}", out.display()))
+        })?;
+        sweep(out).map_err(|error| failed(args, &SetError::Store(error), times))?;
+    }
+    interrupt.work_begins();
     let forged = watched(args, &plan, &interrupt, || set::forge(&args.keys, &loaded, &spec, &interrupt));
     let forged = forged.map_err(|error| failed(args, &error, times))?;
     times = Times { read: times.read, ..forged.times };
     let begun = Instant::now();
     let store = Store::new(args.shared.durability());
     let mut files = Vec::new();
-    if let Some(out) = args.out.as_ref().filter(|_| !args.shared.no_file_io) {
-        std::fs::create_dir_all(out).map_err(|why| {
-            Ended::failed(format_args!("{}: the folder cannot be made: {why}", out.display()))
-        })?;
-        sweep(out).map_err(|error| failed(args, &SetError::Store(error), times))?;
+    if let Some(out) = out {
+        if interrupt.stopped() {
+            return Err(Ended::Interrupted);
+        }
         let stored =
             set::store(&store, out, &forged.artifacts).map_err(|error| failed(args, &error, times))?;
         files.extend(stored.into_iter().map(|(path, _)| path));
@@ -86,8 +101,11 @@ fn watched<T>(args: &Create, plan: &Plan, interrupt: &Interrupt, search: impl Fn
 fn draw(bar: &ProgressBar, plan: &Plan, interrupt: &Interrupt, over: &AtomicBool) {
     let begun = Instant::now();
     let chance = plan.steps.first().map_or(1.0, |step| step.chance);
-    while !over.load(Ordering::Relaxed) {
+    loop {
         std::thread::park_timeout(Duration::from_millis(100));
+        if over.load(Ordering::Relaxed) {
+            break;
+        }
         let (tried, seconds) = (interrupt.tried(), begun.elapsed().as_secs_f64());
         let rate = tried as f64 / seconds;
         // The search has no memory: what remains is always as much as was predicted at first.
@@ -111,7 +129,8 @@ fn failed(args: &Create, error: &SetError, times: Times) -> Ended {
     }
     if args.shared.json {
         let row = Row::failed(&args.keys, error, times);
-        println!("{}", serde_json::to_string(&row).expect("a row is plain data"));
+        // The exit code tells a reader that went away.
+        let _ = writeln!(std::io::stdout(), "{}", json_row(&row));
     }
     if error.is_stopped() { Ended::Interrupted } else { Ended::failed(error) }
 }
@@ -126,7 +145,7 @@ fn refused(path: &Path, why: Failure) -> Ended {
 fn tell(args: &Create, spec: &Spec, row: &Row, created: &Created) -> Result<(), Ended> {
     let mut out = std::io::stdout().lock();
     if args.shared.json {
-        writeln!(out, "{}", serde_json::to_string(row).expect("a row is plain data"))?;
+        writeln!(out, "{}", json_row(row))?;
         return Ok(());
     }
     if args.shared.quiet {

@@ -3,7 +3,10 @@
 use std::io::{BufRead, Write};
 
 use ostia_forge::set::typed_key;
-use ostia_hash::table::{Key, Table, Value};
+use ostia_hash::{
+    keys::KeyType,
+    table::{Key, Table, Value},
+};
 use serde_json::json;
 
 use super::{table, table_bytes};
@@ -15,24 +18,29 @@ pub(crate) fn run(args: &Lookup) -> Result<(), Ended> {
     let table = table(&args.table, &bytes)?;
     let mut missing = false;
     if args.keys.is_empty() {
-        for line in std::io::stdin().lock().lines() {
-            let line =
+        for line in std::io::stdin().lock().split(b'\n') {
+            let mut line =
                 line.map_err(|why| Ended::failed(format_args!("the standard input cannot be read: {why}")))?;
+            // Lines of exact bytes are taken as they are, as they were when the set was read.
+            if table.head().key_type != KeyType::Bytes && line.ends_with(b"\r") {
+                line.pop();
+            }
             missing |= !look_up(&table, &line, args.json)?;
         }
     } else {
         for key in &args.keys {
-            missing |= !look_up(&table, key, args.json)?;
+            missing |= !look_up(&table, key.as_bytes(), args.json)?;
         }
     }
     if missing { Err(Ended::Failed(None)) } else { Ok(()) }
 }
 
 /// Looks one key up and tells what is found. False when the key is foreign.
-fn look_up(table: &Table<'_>, text: &str, as_json: bool) -> Result<bool, Ended> {
+fn look_up(table: &Table<'_>, typed: &[u8], as_json: bool) -> Result<bool, Ended> {
     let key_type = table.head().key_type;
+    let text = String::from_utf8_lossy(typed);
     let key = if key_type.is_text() {
-        Key::Text(text.as_bytes())
+        Key::Text(typed)
     } else {
         Key::Word(typed_key(text.trim(), key_type).map_err(Ended::failed)?)
     };

@@ -14,7 +14,7 @@ use std::{
 
 use clap::CommandFactory;
 use ostia_emit::file;
-use ostia_forge::input::read_bytes;
+use ostia_forge::{input::read_bytes, row::Row};
 use ostia_hash::table::Table;
 
 use crate::{
@@ -62,6 +62,11 @@ fn table_bytes(path: &Path) -> Result<Vec<u8>, Ended> {
 /// The table in a file's bytes.
 fn table<'b>(path: &Path, bytes: &'b [u8]) -> Result<Table<'b>, Ended> {
     file::read(bytes).map_err(|why| Ended::failed(format_args!("{}: {why}", path.display())))
+}
+
+/// A row, for machines.
+fn json_row(row: &Row) -> String {
+    serde_json::to_string(row).expect("a row is plain data")
 }
 
 /// Paths, for people: a few, and how many more.
