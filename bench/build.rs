@@ -6,6 +6,7 @@ use ostia_emit::lang::{Language, Request, emit};
 use ostia_hash::{
     create::{Options, create},
     keys::KeySet,
+    plan::Kind,
     search::Alone,
     table::Foreign,
 };
@@ -67,13 +68,22 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn variants() -> [(&'static str, Options); 3] {
+/// What is asked for; each kind that keeps order beside the one that `auto` chose.
+fn variants() -> [(&'static str, Options); 6] {
     let unordered = Options { ordered: false, ..Options::default() };
     let exact = Options { foreign: Foreign::Exact, ..unordered.clone() };
-    [("unordered", unordered), ("ordered", Options::default()), ("exact", exact)]
+    let of = |kind| Options { kind, ..Options::default() };
+    [
+        ("unordered", unordered),
+        ("ordered", Options::default()),
+        ("exact", exact),
+        ("ordered halves", of(Kind::Halves)),
+        ("ordered displace", of(Kind::Displace)),
+        ("ordered retrieval", of(Kind::Retrieval)),
+    ]
 }
 
 /// A name that Rust takes.
 fn identifier(set: &str, variant: &str) -> String {
-    format!("{set}_{variant}").to_lowercase().replace('-', "_")
+    format!("{set}_{variant}").to_lowercase().replace(['-', ' '], "_")
 }

@@ -75,7 +75,7 @@ pub(crate) trait Take {
 
 impl Take for Methods {
     fn take<F: Fn(u32) -> u32 + 'static>(&mut self, variant: &str, about: &str, bytes: usize, lookup: F) {
-        let answers = if variant == "ordered" { Answers::Positions } else { Answers::Slots };
+        let answers = if variant.starts_with("ordered") { Answers::Positions } else { Answers::Slots };
         let exact = variant == "exact";
         self.put(format!("ours, {variant} ({about})"), true, exact, answers, Some(bytes), lookup);
     }

@@ -11,7 +11,7 @@ use ostia_forge::{
 };
 use ostia_hash::{
     create::{Options, create},
-    function::classic::Classic,
+    function::classic::{Classic, RngSpec},
     keys::KeySet,
     kind::{
         chm::{ChmProblem, Sizes},
@@ -73,9 +73,7 @@ fn graphs(rounds: usize, gates: &mut Gates, told: &mut Told<'_>) -> Result<(), S
         words: &keys,
         first: 15,
         second: 15,
-        seed: 3,
-        subsequence: 0,
-        offset: 0,
+        rng: RngSpec::default(),
         with_entries: false,
     };
     let mut scratch = problem.scratch();
