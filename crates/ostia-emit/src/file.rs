@@ -98,11 +98,22 @@ pub fn write(table: &Table<'_>) -> Vec<u8> {
         out.resize(out.len().next_multiple_of(ALIGN), 0);
         out.extend_from_slice(lane.bytes());
     }
-    let total = out.len() as u64;
-    header(head, sections.len() as u32, total, &mut out);
-    let sum = hash_bytes(CHECKSUM_SEED, &out);
-    out[CHECKSUM..CHECKSUM + 8].copy_from_slice(&sum.to_le_bytes());
-    out
+    header(head, sections.len() as u32, &mut out);
+    sealed(out)
+}
+
+/// The same bytes with the beginning, the length and the checksum of a file. What is in between is as it was:
+/// for tests that must reach behind the checksum.
+pub fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
+    let total = bytes.len().max(HEADER);
+    bytes.resize(total, 0);
+    bytes[..8].copy_from_slice(&MAGIC);
+    bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    bytes[16..24].copy_from_slice(&(total as u64).to_le_bytes());
+    bytes[CHECKSUM..CHECKSUM + 8].fill(0);
+    let sum = hash_bytes(CHECKSUM_SEED, &bytes);
+    bytes[CHECKSUM..CHECKSUM + 8].copy_from_slice(&sum.to_le_bytes());
+    bytes
 }
 
 /// The table in a file's bytes, which it borrows.
@@ -171,12 +182,9 @@ const HALVES: u8 = 1;
 const DISPLACE: u8 = 2;
 const RETRIEVAL: u8 = 3;
 
-fn header(head: &Head, sections: u32, total: u64, out: &mut [u8]) {
+fn header(head: &Head, sections: u32, out: &mut [u8]) {
     let mut put = |at: usize, bytes: &[u8]| out[at..at + bytes.len()].copy_from_slice(bytes);
-    put(0, &MAGIC);
-    put(8, &VERSION.to_le_bytes());
     put(12, &sections.to_le_bytes());
-    put(16, &total.to_le_bytes());
     let key_type = KeyType::ALL.iter().position(|&t| t == head.key_type).expect("ALL has every type");
     let (foreign, foreign_bits) = match head.foreign {
         Foreign::Unchecked => (0, 0),
