@@ -14,7 +14,7 @@ use ostia_emit::{
 use ostia_hash::{
     create::{Created, Failure, Options, create},
     keys::{KeySet, KeyType},
-    search::Watch,
+    search::{Ended, Watch},
     table::{Shape, Values},
 };
 
@@ -225,7 +225,18 @@ pub fn forge(path: &Path, set: &Loaded, spec: &Spec, watch: &dyn Watch) -> Resul
     let options = with_subset(set, spec).map_err(|why| fail(Failure::Options(why)))?;
     let created = create(&set.keys, set.values.as_ref(), &options, &timed).map_err(fail)?;
     let solved = Instant::now();
-    let artifacts = render(set, &created, spec).map_err(SetError::Emit)?;
+    // A search for the best table that was ended has a table to give; all else that is ended has none.
+    let searched = created.report.tried.last().is_some_and(|last| last.ended != Ended::Stopped);
+    let mut artifacts = Vec::new();
+    for output in &spec.outputs {
+        if searched && watch.stopped() {
+            return Err(fail(Failure::Stopped(created.report)));
+        }
+        artifacts.extend(render(set, &created, spec, output).map_err(SetError::Emit)?);
+    }
+    if searched && watch.stopped() {
+        return Err(fail(Failure::Stopped(created.report)));
+    }
     let times = Times { solve: solved - begun, render: solved.elapsed(), ..Times::default() };
     Ok(Forged { created, artifacts, times })
 }
@@ -256,7 +267,10 @@ pub fn typed_key(text: &str, key_type: KeyType) -> Result<u64, String> {
         Some(digits) => (-1, digits),
         None => (1, text),
     };
+    // The parsers below would take a second sign.
+    let digits = if digits.starts_with(['-', '+']) { "" } else { digits };
     let value = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
+        Some(hex) if hex.starts_with(['-', '+']) => "".parse(),
         Some(hex) => i128::from_str_radix(hex, 16),
         None => digits.parse(),
     };
@@ -264,7 +278,7 @@ pub fn typed_key(text: &str, key_type: KeyType) -> Result<u64, String> {
     key_type.word(sign * value).ok_or_else(|| format!("{text} does not fit keys of type {}", key_type.name()))
 }
 
-fn render(set: &Loaded, created: &Created, spec: &Spec) -> Result<Vec<Artifact>, EmitError> {
+fn render(set: &Loaded, created: &Created, spec: &Spec, output: &Output) -> Result<Vec<Artifact>, EmitError> {
     let about = spec.about();
     let request = Request {
         name: &set.name,
@@ -276,17 +290,13 @@ fn render(set: &Loaded, created: &Created, spec: &Spec) -> Result<Vec<Artifact>,
         split: spec.split,
         allow_unsafe: spec.allow_unsafe,
     };
-    let mut artifacts = Vec::new();
-    for output in &spec.outputs {
-        match output {
-            Output::Table => {
-                let bytes = file::write(&created.table);
-                artifacts.push(Artifact { name: format!("{}.ostia", set.name), bytes });
-            }
-            Output::Source(language) => artifacts.extend(emit(*language, &request)?),
+    match output {
+        Output::Table => {
+            let bytes = file::write(&created.table);
+            Ok(vec![Artifact { name: format!("{}.ostia", set.name), bytes }])
         }
+        Output::Source(language) => emit(*language, &request),
     }
-    Ok(artifacts)
 }
 
 /// Stores the outputs of a set in a folder; returns their paths, and which of them were there already.
@@ -319,5 +329,44 @@ pub fn seeds(shape: &Shape) -> Vec<u64> {
         Shape::Halves { multipliers, .. }
         | Shape::Displace { multipliers, .. }
         | Shape::Retrieval { multipliers, .. } => multipliers.to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn a_typed_key_has_one_sign_at_most() {
+        assert_eq!(typed_key("-5", KeyType::I32), Ok(0xFFFF_FFFB));
+        assert_eq!(typed_key("0x1F", KeyType::U8), Ok(0x1F));
+        let lowest = format!("-{}", i128::MIN);
+        for text in ["--5", "-+5", "+5", "0x-1", "-0x+1", "-", "0x", lowest.as_str()] {
+            assert!(typed_key(text, KeyType::I32).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_set_that_is_solved_when_the_work_is_ended_is_not_rendered() {
+        /// Stops as soon as the first attempt was made.
+        #[derive(Default)]
+        struct AfterOne(AtomicBool);
+        impl Watch for AfterOne {
+            fn stopped(&self) -> bool {
+                self.0.load(Ordering::Relaxed)
+            }
+            fn tried(&self, _: u64) {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        }
+        let keys = KeySet::u32s(&[3, 5, 9]).unwrap();
+        let set = Loaded { name: "three".into(), keys, values: None };
+        let spec = Spec { outputs: [Output::Table].into(), ..Spec::default() };
+        let solved = forge(Path::new("three"), &set, &spec, &ostia_hash::search::Alone).unwrap();
+        assert_eq!(solved.artifacts.len(), 1);
+        let ended = forge(Path::new("three"), &set, &spec, &AfterOne::default()).unwrap_err();
+        assert!(ended.is_stopped(), "{ended}");
     }
 }
