@@ -219,7 +219,7 @@ pub fn create(
     let mut left = options.attempts.unwrap_or(u64::MAX);
     for step in steps {
         let limit = match (fixed(options), maker.best()) {
-            (Some(_), _) => 1,
+            (Some(_), _) => left.min(1),
             (None, None) => step.limit.min(left),
             (None, Some(_)) => options.attempts.map_or(BEST_ATTEMPTS, |_| left),
         };

@@ -289,3 +289,13 @@ fn many_wide_keys_at_once_are_squeezed_alike() {
         }
     }
 }
+
+#[test]
+fn no_attempt_is_made_when_none_is_allowed_even_with_given_seeds() {
+    let set = KeySet::u32s(&[1, 2, 3]).unwrap();
+    let options = Options { attempts: Some(0), seeds: vec![3, 5], ..Options::default() };
+    match create(&set, None, &options, &Alone) {
+        Err(Failure::Unsolved(report)) => assert_eq!(report.tally().attempts(), 0),
+        other => panic!("{other:?}"),
+    }
+}
