@@ -1,8 +1,8 @@
 //! Strings to 64-bit words.
 //!
 //! Eight bytes a step, one 64-bit multiply each, and nothing that C, Python or a `const fn` could not do as
-//! well. For one seed it is injective on strings of up to eight bytes. It does not withstand somebody who
-//! chooses keys to make it collide; a set with a collision is hashed again under the next seed.
+//! well. For one seed it is injective on strings of one length of up to eight bytes. It does not withstand
+//! somebody who chooses keys to make it collide; a set with a collision is hashed again under the next seed.
 
 const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
 const LAST: u64 = 0xD6E8_FEB8_6659_FD93;

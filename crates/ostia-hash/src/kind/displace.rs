@@ -90,8 +90,9 @@ enum Placed {
     Stopped,
 }
 
-/// How many steps are made between two looks at the watch: well under a millisecond.
-const STEPS: usize = 1 << 16;
+/// How many steps are made between two looks at the watch: about a millisecond where every step misses the
+/// caches.
+const STEPS: usize = 1 << 13;
 
 impl Scratch {
     /// Groups the fields by bucket, and the buckets by size, largest first. False when stopped.
@@ -158,6 +159,13 @@ impl Scratch {
         let mut steps = 0;
         let mut start = stream.word();
         for &bucket in &self.by_size {
+            steps += 1;
+            if steps >= STEPS {
+                steps = 0;
+                if watch.stopped() {
+                    return Placed::Stopped;
+                }
+            }
             let own = self.starts[bucket as usize] as usize..self.starts[bucket as usize + 1] as usize;
             let fields = &mut self.fields[own];
             let displacement = match fields {
@@ -186,7 +194,7 @@ impl Scratch {
                         }
                         tries += 1;
                         steps += 1;
-                        if steps == STEPS {
+                        if steps >= STEPS {
                             steps = 0;
                             if watch.stopped() {
                                 return Placed::Stopped;
