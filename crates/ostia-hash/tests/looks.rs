@@ -1,0 +1,44 @@
+//! A search that is stopped must end within milliseconds, however large the set: attempts look often enough.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ostia_hash::{
+    function::{classic::RngSpec, family::Family},
+    kind::{displace::DisplaceProblem, halves::HalvesProblem},
+    search::{Attempt, Problem, Watch},
+};
+
+/// Counts how often it is asked.
+#[derive(Default)]
+struct Asked(AtomicU64);
+
+impl Watch for Asked {
+    fn stopped(&self) -> bool {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        false
+    }
+}
+
+/// How often the watch is asked in the first attempt that solves the set.
+fn looks<P: Problem>(problem: &P) -> u64 {
+    let mut scratch = problem.scratch();
+    for number in 1..100 {
+        let watch = Asked::default();
+        if let Attempt::Solved(_) = problem.attempt(number, &mut scratch, &watch) {
+            return watch.0.into_inner();
+        }
+    }
+    panic!("no attempt solves the set");
+}
+
+#[test]
+fn each_pass_over_the_keys_is_looked_at_every_few_thousand() {
+    let words: Vec<u64> = (0..400_000u64).map(|i| i.wrapping_mul(0x9E37_79B9_7F4A_7C15)).collect();
+    let (words, rng) = (words.as_slice(), RngSpec::default());
+    let least = words.len() as u64 / 10_000;
+    let displace = DisplaceProblem { words, rng, fixed: None, mixed: true, buckets: 17, slots: 19 };
+    assert!(looks(&displace) >= 2 * least, "{}", looks(&displace));
+    let family = Family::Mix;
+    let halves = HalvesProblem { words, rng, fixed: None, family, first: 20, second: 20, index_bits: 19 };
+    assert!(looks(&halves) >= 3 * least, "{}", looks(&halves));
+}
