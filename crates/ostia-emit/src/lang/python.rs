@@ -73,10 +73,10 @@ fn templates() -> &'static Environment<'static> {
         let mut all = Environment::new();
         all.set_keep_trailing_newline(true);
         for (name, source) in [
-            ("module", include_str!("templates/python.py.jinja")),
-            ("keys", include_str!("templates/python_keys.py.jinja")),
-            ("test", include_str!("templates/python_test.py.jinja")),
-            ("bench", include_str!("templates/python_bench.py.jinja")),
+            ("module", include_str!("../templates/python_module.j2")),
+            ("keys", include_str!("../templates/python_keys.j2")),
+            ("test", include_str!("../templates/python_test.j2")),
+            ("bench", include_str!("../templates/python_bench.j2")),
         ] {
             all.add_template(name, source).expect("the templates of this crate parse: its tests use each");
         }

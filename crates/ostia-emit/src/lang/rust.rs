@@ -40,10 +40,10 @@ fn templates() -> &'static Environment<'static> {
         let mut all = Environment::new();
         all.set_keep_trailing_newline(true);
         for (name, source) in [
-            ("module", include_str!("templates/rust.rs.jinja")),
-            ("keys", include_str!("templates/rust_keys.rs.jinja")),
-            ("test", include_str!("templates/rust_test.rs.jinja")),
-            ("bench", include_str!("templates/rust_bench.rs.jinja")),
+            ("module", include_str!("../templates/rust_module.j2")),
+            ("keys", include_str!("../templates/rust_keys.j2")),
+            ("test", include_str!("../templates/rust_test.j2")),
+            ("bench", include_str!("../templates/rust_bench.j2")),
         ] {
             all.add_template(name, source).expect("the templates of this crate parse: its tests use each");
         }
