@@ -284,7 +284,6 @@ fn render(set: &Loaded, created: &Created, spec: &Spec, output: &Output) -> Resu
         name: &set.name,
         table: &created.table,
         set: &set.keys,
-        values: set.values.as_ref(),
         about: &about,
         tests: spec.tests,
         split: spec.split,

@@ -1,15 +1,15 @@
 //! What self-tests ask, and what the library answers.
 
 use ostia_hash::{
-    keys::{KeySet, KeyType},
+    keys::{KeySet, Texts},
     table::{Key, Table, Value},
 };
 
 /// Self-tests ask for every key of a set up to this size, and for an even sample of larger ones.
 const MOST: usize = 100_000;
 
-/// Foreign keys that are asked for as well.
-const STRANGERS: usize = 1000;
+/// As many members, evenly spread, have their neighbours asked for, and as many foreign keys come from elsewhere.
+const NEIGHBOURHOODS: usize = 200;
 
 /// Keys to ask for, and the answers.
 #[derive(Debug)]
@@ -38,17 +38,18 @@ impl Answers {
 
     /// Asks the table.
     pub(crate) fn of(table: &Table<'_>, set: &KeySet) -> Answers {
-        let step = set.len().div_ceil(MOST);
-        let sample = || (0..set.len()).step_by(step);
+        let members = set.len().min(MOST);
+        let sample = (0..members).map(|i| i * set.len() / members);
         let (mut words, mut texts) = (Vec::new(), Vec::new());
         match set.as_texts() {
-            Some(own) => texts.extend(sample().map(|i| own.get(i).to_vec())),
-            None => words.extend(sample().map(|i| set.words()[i])),
-        }
-        let members = sample().len();
-        match set.as_texts() {
-            Some(own) => texts.extend(foreign_texts(own)),
-            None => words.extend(foreign_words(set)),
+            Some(own) => {
+                texts.extend(sample.map(|i| own.get(i).to_vec()));
+                texts.extend(foreign_texts(own));
+            }
+            None => {
+                words.extend(sample.map(|i| set.words()[i]));
+                words.extend(foreign_words(set));
+            }
         }
         let keys: Vec<Key<'_>> = if texts.is_empty() {
             words.iter().map(|&w| Key::Word(w)).collect()
@@ -60,48 +61,41 @@ impl Answers {
         let indexes = table.has_index().then(|| keys.iter().map(|&k| lookup.index(k)).collect());
         let value = |&k: &Key<'_>| lookup.value(k).expect("a table with a value type has values");
         let values = table.head().values.map(|_| keys.iter().map(value).collect());
-        Answers { words, texts, members, sampled: step > 1, passes, indexes, values }
+        Answers { words, texts, members, sampled: members < set.len(), passes, indexes, values }
     }
 }
 
-/// Neighbours of members, and words from everywhere. None when the set holds all its type can.
+/// Neighbours of members, in value and by one bit, and words from everywhere. None when the set holds all its
+/// type can.
 fn foreign_words(set: &KeySet) -> Vec<u64> {
-    let mut members = set.words().to_vec();
-    members.sort_unstable();
-    let mask = set.key_type().mask();
-    let near = set
-        .words()
-        .iter()
-        .step_by(set.len().div_ceil(STRANGERS / 4))
-        .flat_map(|w| [w.wrapping_add(1), w.wrapping_sub(1), w ^ ((mask >> 1) + 1)]);
-    let far = (0..STRANGERS as u64 / 4).map(|i| (i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29));
-    let mut foreign: Vec<u64> = [0, mask].into_iter().chain(near).chain(far).map(|w| w & mask).collect();
-    foreign.sort_unstable();
-    foreign.dedup();
-    foreign.retain(|w| members.binary_search(w).is_err());
-    foreign.truncate(STRANGERS);
-    foreign
+    let (mask, bits) = (set.key_type().mask(), set.key_type().bits());
+    let members = set.words().iter().step_by(set.len().div_ceil(NEIGHBOURHOODS)).zip(0u32..);
+    let near = members.flat_map(|(w, i)| {
+        [w.wrapping_add(1), w.wrapping_sub(1), w ^ (1 << (i % bits)), w ^ (1 << (bits - 1))]
+    });
+    let far = (1..=NEIGHBOURHOODS as u64).map(|i| i.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29));
+    let all = [0, mask].into_iter().chain(near).chain(far).map(|w| w & mask);
+    without(all.collect(), set.words().to_vec())
 }
 
-/// The empty string, members that lack or have a character too many, and others.
-fn foreign_texts(own: &ostia_hash::keys::Texts) -> Vec<Vec<u8>> {
-    let mut members: Vec<&[u8]> = (0..own.len()).map(|i| own.get(i)).collect();
-    members.sort_unstable();
-    let near = (0..own.len()).step_by(own.len().div_ceil(STRANGERS / 4)).flat_map(|i| {
+/// The empty string, members that lack a character or have one too many, and others.
+fn foreign_texts(own: &Texts) -> Vec<Vec<u8>> {
+    let near = (0..own.len()).step_by(own.len().div_ceil(NEIGHBOURHOODS)).flat_map(|i| {
         let text = own.get(i);
-        let longer = [text, b"x"].concat();
-        // Bytes of a string are not cut: what is left need not be UTF-8.
-        [longer, [b"x", text].concat()]
+        // Cut where a character begins, so that what is left of UTF-8 is UTF-8.
+        let last = text.iter().rposition(|byte| byte & 0xC0 != 0x80).unwrap_or(0);
+        [[text, b"x"].concat(), [b"x", text].concat(), text[..last].to_vec()]
     });
     let far = (0..64).map(|i| format!("foreign {}", i * 37).into_bytes());
-    let mut foreign: Vec<Vec<u8>> = [Vec::new()].into_iter().chain(near).chain(far).collect();
-    foreign.sort_unstable();
-    foreign.dedup();
-    foreign.retain(|t| members.binary_search(&t.as_slice()).is_err());
-    foreign
+    let all = [Vec::new()].into_iter().chain(near).chain(far);
+    without(all.collect(), (0..own.len()).map(|i| own.get(i).to_vec()).collect())
 }
 
-/// A word as a number of the key's type, as it is written in source code.
-pub(crate) fn number(key_type: KeyType, word: u64) -> i128 {
-    key_type.value(word)
+/// The keys that are no members, each once, in their order.
+fn without<K: Ord>(mut keys: Vec<K>, mut members: Vec<K>) -> Vec<K> {
+    members.sort_unstable();
+    keys.sort_unstable();
+    keys.dedup();
+    keys.retain(|key| members.binary_search(key).is_err());
+    keys
 }

@@ -12,7 +12,7 @@ use ostia_hash::{
     table::{Foreign, Shape, Table, ValueType, index_range},
 };
 
-use super::{EmitError, Request, banner, c_classic};
+use super::{EmitError, Request, banner, c_classic, place::runs};
 
 /// Where C and C++ write the same thing differently.
 pub(super) struct Dialect {
@@ -223,17 +223,10 @@ fn squeeze(squeeze: Squeeze) -> Value {
         Squeeze::None => context! { kind => "none" },
         Squeeze::Shift { shift, mask } => context! { kind => "shift", shift, mask => literal64(mask.into()) },
         Squeeze::Extract { bitmap } => {
-            let mut runs = Vec::new();
-            let (mut left, mut kept) = (bitmap, 0);
-            while left != 0 {
-                let start = left.trailing_zeros();
-                let length = (left >> start).trailing_ones();
-                // A bitmap has at most 32 ones, so a run is never all 64 bits.
-                let run = (1u64 << length) - 1;
-                runs.push(context! { shift => start - kept, mask => literal64(run << kept) });
-                kept += length;
-                left &= !(run << start);
-            }
+            let runs: Vec<Value> = runs(bitmap)
+                .into_iter()
+                .map(|(shift, mask)| context! { shift, mask => literal64(mask) })
+                .collect();
             context! { kind => "extract", bitmap => literal64(bitmap), runs }
         }
     }

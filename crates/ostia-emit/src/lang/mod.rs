@@ -9,6 +9,7 @@ mod c_classic;
 mod c_family;
 mod cpp;
 mod pair;
+mod place;
 mod python;
 mod rust;
 mod sample;
@@ -17,7 +18,7 @@ use std::fmt;
 
 use ostia_hash::{
     keys::KeySet,
-    table::{Foreign, Shape, Table, ValueType, Values},
+    table::{Foreign, Shape, Table, ValueType},
 };
 
 /// A language that lookup code is written in.
@@ -62,8 +63,6 @@ pub struct Request<'a> {
     pub table: &'a Table<'a>,
     /// What the self-test and the benchmark ask for.
     pub set: &'a KeySet,
-    /// The values of the set's keys, by index.
-    pub values: Option<&'a Values>,
     /// Lines for the head of each file: what went in, and the options. No path, no date.
     pub about: &'a [String],
     /// Self-test and micro-benchmark beside the code.
@@ -75,18 +74,9 @@ pub struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// The code alone: no tests, no values, no `unsafe`; C in one header.
+    /// The code alone: no tests, no `unsafe`; C in one header.
     pub fn new(name: &'a str, table: &'a Table<'a>, set: &'a KeySet) -> Request<'a> {
-        Request {
-            name,
-            table,
-            set,
-            values: None,
-            about: &[],
-            tests: false,
-            split: false,
-            allow_unsafe: false,
-        }
+        Request { name, table, set, about: &[], tests: false, split: false, allow_unsafe: false }
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use minijinja::{Environment, context};
 use ostia_hash::{
-    function::{classic::Classic, family::Family},
+    function::classic::Classic,
     keys::KeyType,
     lane::Lane,
     squeeze::Squeeze,
@@ -14,9 +14,10 @@ use serde::Serialize;
 
 use super::{
     Artifact, EmitError, Request,
-    answers::{Answers, number},
+    answers::Answers,
     banner,
-    pair::{self, Dialect, Written, atom},
+    pair::{Dialect, atom},
+    place::{Place, about_cells, runs},
 };
 
 /// Arrays up to so many bytes are written as numbers, which can be read; larger ones as Base64, which takes a
@@ -103,7 +104,7 @@ impl Array {
         let indent = "        ";
         let data = match key_type {
             _ if !literal => base64(lane.bytes()),
-            Some(key_type) => number_lines(indent, lane.words().map(|w| number(key_type, w))),
+            Some(key_type) => number_lines(indent, lane.words().map(|w| key_type.value(w))),
             None => number_lines(indent, lane.words().map(i128::from)),
         };
         let code = code(lane.width(), key_type.is_some_and(KeyType::is_signed));
@@ -163,76 +164,6 @@ impl Dialect for Python {
     }
 }
 
-/// How the place of a key is computed, as the template takes it.
-#[derive(Serialize, Default)]
-struct Place {
-    kind: &'static str,
-    function: &'static str,
-    s1: String,
-    s2: String,
-    uses_mix: bool,
-    uses_all: bool,
-    helpers: Vec<&'static str>,
-    pair: Option<[String; 2]>,
-    turned: bool,
-    vertex_mask: String,
-    first: u32,
-    second: u32,
-    first_mask: String,
-    second_mask: String,
-    halves_offset: u64,
-    mixed: bool,
-    buckets: u32,
-    slots: u32,
-    slot_mask: String,
-    part: u32,
-}
-
-fn place(shape: Shape) -> Place {
-    let low = |bits: u32| hex((1u64 << bits) - 1);
-    let place =
-        Place { kind: shape.name(), function: shape.function_name(), uses_all: true, ..Place::default() };
-    match shape {
-        Shape::Chm { function, seeds, vertices, .. } => {
-            let Written { first, second, helpers } = pair::write(function, &seeds, &Python);
-            let turned =
-                helpers.contains(&"xor_rotated") || first.contains("_turned(") || second.contains("_turned(");
-            Place {
-                uses_all: matches!(function, Classic::Multiply643ShiftR | Classic::Multiply644ShiftR),
-                helpers,
-                turned,
-                pair: Some([first, second]),
-                vertex_mask: low(vertices),
-                ..place
-            }
-        }
-        Shape::Halves { family, multipliers: [s1, s2], first, second, .. } => Place {
-            s1: hex(s1),
-            s2: hex(s2),
-            uses_mix: family == Family::Mix,
-            first,
-            second,
-            first_mask: low(first),
-            second_mask: low(second),
-            halves_offset: 1 << first,
-            ..place
-        },
-        Shape::Displace { mixed, multipliers: [s1, s2], buckets, slots } => Place {
-            s1: hex(s1),
-            s2: hex(s2),
-            uses_mix: mixed,
-            mixed,
-            buckets,
-            slots,
-            slot_mask: low(slots),
-            ..place
-        },
-        Shape::Retrieval { multipliers: [s1, s2], part, .. } => {
-            Place { s1: hex(s1), s2: hex(s2), uses_mix: true, part, ..place }
-        }
-    }
-}
-
 fn module(request: &Request<'_>) -> Result<String, EmitError> {
     let table = request.table;
     let (head, lanes) = (table.head(), table.lanes());
@@ -244,7 +175,16 @@ fn module(request: &Request<'_>) -> Result<String, EmitError> {
         Foreign::Fingerprint { bits } => Some(bits),
         _ => None,
     };
-    let place = place(head.shape);
+    let place = Place::new(head.shape, &Python, hex);
+    // 64-bit arithmetic, cut off at 64 bits: all but most of the predecessor's functions.
+    let wide = match head.shape {
+        Shape::Chm { function, .. } => {
+            matches!(function, Classic::Multiply643ShiftR | Classic::Multiply644ShiftR)
+        }
+        _ => true,
+    };
+    let turned = place.helpers.contains(&"xor_rotated")
+        || place.pair.iter().flatten().any(|end| end.contains("_turned("));
 
     let squeezed = |word: &str| match head.squeeze {
         Squeeze::None => word.to_string(),
@@ -276,12 +216,7 @@ fn module(request: &Request<'_>) -> Result<String, EmitError> {
         None => Array::numbers(name, doc, lane, None),
         Some(_) => Array::bytes(name, doc, lane.bytes()),
     };
-    let cells_doc = match head.shape {
-        Shape::Chm { .. } | Shape::Halves { .. } => "What the two places of a key hold adds up to its index.",
-        Shape::Displace { .. } => "The displacement of each bucket.",
-        Shape::Retrieval { in_place: false, .. } => "What the three cells of a key hold makes its index.",
-        Shape::Retrieval { in_place: true, .. } => "What the three cells of a key hold makes its value.",
-    };
+    let cells_doc = about_cells(head.shape);
     arrays.push(if in_place {
         of_value("_CELLS", cells_doc, &lanes.cells)
     } else {
@@ -342,7 +277,8 @@ fn module(request: &Request<'_>) -> Result<String, EmitError> {
         record,
         arrays,
         uses_mix => place.uses_mix || fingerprint.is_some(),
-        uses_all => place.uses_all || fingerprint.is_some() || text,
+        turned,
+        uses_all => wide || fingerprint.is_some() || text,
         pair => place.pair.as_ref().map(|[first, second]| context! { first, second }),
         ..minijinja::Value::from_serialize(&place)
     };
@@ -351,17 +287,10 @@ fn module(request: &Request<'_>) -> Result<String, EmitError> {
 
 /// The bits of `word` at the ones of `bitmap`, gathered run by run.
 fn gather(bitmap: u64) -> String {
-    let mut left = bitmap;
-    let mut to = 0;
-    let mut runs = Vec::new();
-    while left != 0 {
-        let from = left.trailing_zeros();
-        let len = (left >> from).trailing_ones();
-        let mask = ((1u64 << len) - 1) << to;
-        runs.push(format!("((word >> {}) & {})", from - to, hex(mask)));
-        left &= !(((1u64 << len) - 1) << from);
-        to += len;
-    }
+    let runs: Vec<String> = runs(bitmap)
+        .into_iter()
+        .map(|(shift, mask)| format!("((word >> {shift}) & {})", hex(mask)))
+        .collect();
     format!("(\n        {}\n    )", runs.join("\n        | "))
 }
 
@@ -389,7 +318,7 @@ impl List {
         let indent = "    ";
         let data = match key_type {
             _ if !literal => base64(lane.bytes()),
-            Some(key_type) => number_lines(indent, lane.words().map(|w| number(key_type, w))),
+            Some(key_type) => number_lines(indent, lane.words().map(|w| key_type.value(w))),
             None => number_lines(indent, lane.words().map(i128::from)),
         };
         let code = code(width, key_type.is_some_and(KeyType::is_signed));

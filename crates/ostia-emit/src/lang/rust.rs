@@ -4,19 +4,19 @@ use std::sync::OnceLock;
 
 use minijinja::{Environment, context};
 use ostia_hash::{
-    function::family::Family,
     keys::KeyType,
     lane::Lane,
     squeeze::Squeeze,
-    table::{Foreign, Shape, Value, ValueType},
+    table::{Foreign, Value, ValueType},
 };
 use serde::Serialize;
 
 use super::{
     Artifact, EmitError, Request,
-    answers::{Answers, number},
+    answers::Answers,
     banner,
-    pair::{self, Dialect, atom},
+    pair::{Dialect, atom},
+    place::{Place, about_cells, runs},
 };
 
 /// Arrays up to so many bytes are written as numbers, which can be read; a compiler takes larger ones as a
@@ -93,7 +93,7 @@ impl Array {
         let padding = if wide { 4 - width as usize } else { 0 };
         let data = match key_type {
             _ if !literal => byte_string(lane.bytes().iter().copied().chain((0..padding).map(|_| 0))),
-            Some(key_type) => number_lines(lane.words().map(|w| number(key_type, w))),
+            Some(key_type) => number_lines(lane.words().map(|w| key_type.value(w))),
             None => number_lines(lane.words().map(i128::from)),
         };
         Array {
@@ -175,69 +175,6 @@ impl Dialect for Rust {
     }
 }
 
-/// How the place of a key is computed, as the template takes it.
-#[derive(Serialize, Default)]
-struct Place {
-    kind: &'static str,
-    function: &'static str,
-    s1: String,
-    s2: String,
-    uses_mix: bool,
-    helpers: Vec<&'static str>,
-    pair: Option<[String; 2]>,
-    vertex_mask: String,
-    first: u32,
-    second: u32,
-    first_mask: String,
-    second_mask: String,
-    halves_offset: u64,
-    mixed: bool,
-    buckets: u32,
-    slots: u32,
-    slot_mask: String,
-    part: u32,
-}
-
-fn place(shape: Shape) -> Place {
-    let low = |bits: u32| hex((1u64 << bits) - 1);
-    let place = Place { kind: shape.name(), function: shape.function_name(), ..Place::default() };
-    match shape {
-        Shape::Chm { function, seeds, vertices, .. } => {
-            let written = pair::write(function, &seeds, &Rust);
-            Place {
-                helpers: written.helpers,
-                pair: Some([written.first, written.second]),
-                vertex_mask: low(vertices),
-                ..place
-            }
-        }
-        Shape::Halves { family, multipliers: [s1, s2], first, second, .. } => Place {
-            s1: hex(s1),
-            s2: hex(s2),
-            uses_mix: family == Family::Mix,
-            first,
-            second,
-            first_mask: low(first),
-            second_mask: low(second),
-            halves_offset: 1 << first,
-            ..place
-        },
-        Shape::Displace { mixed, multipliers: [s1, s2], buckets, slots } => Place {
-            s1: hex(s1),
-            s2: hex(s2),
-            uses_mix: mixed,
-            mixed,
-            buckets,
-            slots,
-            slot_mask: low(slots),
-            ..place
-        },
-        Shape::Retrieval { multipliers: [s1, s2], part, .. } => {
-            Place { s1: hex(s1), s2: hex(s2), uses_mix: true, part, ..place }
-        }
-    }
-}
-
 fn key_name(key_type: KeyType) -> &'static str {
     match key_type {
         KeyType::Bytes => "&[u8]",
@@ -257,7 +194,7 @@ fn module(request: &Request<'_>) -> Result<Vec<u8>, EmitError> {
         Foreign::Fingerprint { bits } => Some(bits),
         _ => None,
     };
-    let place = place(head.shape);
+    let place = Place::new(head.shape, &Rust, hex);
 
     let one_instruction = request.allow_unsafe && matches!(head.squeeze, Squeeze::Extract { .. });
     let (squeezed, squeezed_portable) = match head.squeeze {
@@ -298,12 +235,7 @@ fn module(request: &Request<'_>) -> Result<Vec<u8>, EmitError> {
     };
 
     let mut arrays = Vec::new();
-    let cells_doc = match head.shape {
-        Shape::Chm { .. } | Shape::Halves { .. } => "What the two places of a key hold adds up to its index.",
-        Shape::Displace { .. } => "The displacement of each bucket.",
-        Shape::Retrieval { in_place: false, .. } => "What the three cells of a key hold makes its index.",
-        Shape::Retrieval { in_place: true, .. } => "What the three cells of a key hold makes its value.",
-    };
+    let cells_doc = about_cells(head.shape);
     let of_value = |name, doc, reader, lane| match (&value, record) {
         (Some(value), None) => Array::numbers(name, doc, reader, lane, value, None),
         _ => Array::records(name, doc, lane),
@@ -385,22 +317,11 @@ fn module(request: &Request<'_>) -> Result<Vec<u8>, EmitError> {
 
 /// The bits of `word` at the ones of `bitmap`, gathered run by run.
 fn gather(bitmap: u64) -> String {
-    let mut left = bitmap;
-    let mut to = 0;
-    let mut runs = Vec::new();
-    while left != 0 {
-        let from = left.trailing_zeros();
-        let len = (left >> from).trailing_ones();
-        let mask = ((1u64 << len) - 1) << to;
-        let moved = match from - to {
-            0 => "word".into(),
-            by => format!("(word >> {by})"),
-        };
-        runs.push(format!("({moved} & {})", hex(mask)));
-        left &= !(((1u64 << len) - 1) << from);
-        to += len;
-    }
-    runs.join("\n        | ")
+    let runs = runs(bitmap).into_iter().map(|(shift, mask)| match shift {
+        0 => format!("(word & {})", hex(mask)),
+        _ => format!("((word >> {shift}) & {})", hex(mask)),
+    });
+    runs.collect::<Vec<_>>().join("\n        | ")
 }
 
 fn tests(request: &Request<'_>) -> Result<Vec<Artifact>, EmitError> {

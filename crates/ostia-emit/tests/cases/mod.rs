@@ -17,7 +17,6 @@ pub(crate) struct Case {
     /// The keys.
     pub(crate) set: KeySet,
     /// Their values.
-    pub(crate) values: Option<Values>,
     /// The table.
     pub(crate) table: Table<'static>,
 }
@@ -26,7 +25,7 @@ impl Case {
     fn new(name: String, set: KeySet, values: Option<Values>, options: &Options) -> Case {
         let created = create(&set, values.as_ref(), options, &Alone);
         let table = created.unwrap_or_else(|failure| panic!("{name}: {failure}")).table;
-        Case { name, set, values, table }
+        Case { name, set, table }
     }
 
     /// The files for it, self-test included.
@@ -35,7 +34,6 @@ impl Case {
             name: &self.name,
             table: &self.table,
             set: &self.set,
-            values: self.values.as_ref(),
             about: &["Input: made by a test.".into()],
             tests: true,
             split: false,
@@ -176,6 +174,10 @@ pub(crate) fn all() -> Vec<Case> {
             let name = format!("all_{policy}_{}", key_type.name());
             cases.push(Case::new(name, set, values, &Options { foreign, ..Options::default() }));
         }
+    }
+    for count in 3..=8 {
+        let set = set(KeyType::U32, count);
+        cases.push(Case::new(format!("few_{count}"), set, None, &Options::default()));
     }
     let empty = KeySet::texts(KeyType::Str, Texts::new([""]), Order::Sorted).expect("one string");
     let exact = Options { foreign: Foreign::Exact, ..Options::default() };

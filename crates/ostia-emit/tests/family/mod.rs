@@ -2,6 +2,7 @@
 
 use std::{
     env, fs,
+    io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -46,7 +47,6 @@ impl Case {
             name: &self.name,
             table: &self.table,
             set: &self.set,
-            values: self.values.as_ref(),
             about: &about,
             tests: true,
             split,
@@ -239,6 +239,11 @@ pub(crate) fn cases() -> Vec<Case> {
             cases.push(case.expect("the default suits every set"));
         }
     }
+    for count in 2..=8 {
+        let set = KeySet::integers(KeyType::U32, scattered(count, 32), Order::Sorted).expect("they differ");
+        let case = Case::new(format!("few_{count}"), set, None, &Options::default());
+        cases.push(case.expect("the default suits every set"));
+    }
     cases
 }
 
@@ -351,7 +356,7 @@ pub(crate) fn has(compiler: &str) -> bool {
     let found = found.is_ok_and(|status| status.success());
     assert!(found || compiler != "cc", "a C compiler by the name of cc is needed");
     if !found {
-        eprintln!("SKIPPED {compiler}: there is no such compiler");
+        let _ = writeln!(std::io::stderr(), "SKIPPED {compiler}: there is no such compiler");
     }
     found
 }

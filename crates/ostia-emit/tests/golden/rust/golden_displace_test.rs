@@ -1,4 +1,4 @@
-// golden_displace: self-test. `rustc -O golden_displace_test.rs && ./golden_displace_test`
+// golden_displace: self-test. `rustc --edition 2021 -O golden_displace_test.rs && ./golden_displace_test`
 
 #[path = "golden_displace.rs"]
 mod golden_displace;

@@ -1,4 +1,4 @@
-// golden_halves: self-test. `rustc -O golden_halves_test.rs && ./golden_halves_test`
+// golden_halves: self-test. `rustc --edition 2021 -O golden_halves_test.rs && ./golden_halves_test`
 
 #[path = "golden_halves.rs"]
 mod golden_halves;

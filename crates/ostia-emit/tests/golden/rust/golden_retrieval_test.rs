@@ -1,4 +1,4 @@
-// golden_retrieval: self-test. `rustc -O golden_retrieval_test.rs && ./golden_retrieval_test`
+// golden_retrieval: self-test. `rustc --edition 2021 -O golden_retrieval_test.rs && ./golden_retrieval_test`
 
 #[path = "golden_retrieval.rs"]
 mod golden_retrieval;
