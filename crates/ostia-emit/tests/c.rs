@@ -1,6 +1,6 @@
 //! Generated C: compiled with every warning, run, and compared with the library key by key.
 
-use std::{fmt::Write as _, fs, path::Path, thread};
+use std::{fmt::Write as _, fs, io::Write as _, path::Path, thread};
 
 use ostia_emit::lang::Language;
 
@@ -198,7 +198,7 @@ fn runs(feature: &str) -> bool {
     #[cfg(not(target_arch = "x86_64"))]
     let found = feature.is_empty();
     if !found {
-        eprintln!("SKIPPED running {feature}: this processor lacks it");
+        let _ = writeln!(std::io::stderr(), "SKIPPED running {feature}: this processor lacks it");
     }
     found
 }

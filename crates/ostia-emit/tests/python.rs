@@ -2,7 +2,7 @@
 
 mod cases;
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, io::Write as _, path::Path, process::Command};
 
 use cases::Case;
 use ostia_emit::{lang::Language, umbrella};
@@ -11,7 +11,7 @@ use ostia_emit::{lang::Language, umbrella};
 fn python_is_there(test: &str) -> bool {
     let there = Command::new("python3").arg("--version").output().is_ok_and(|o| o.status.success());
     if !there {
-        eprintln!("SKIPPED {test}: there is no python3");
+        let _ = writeln!(std::io::stderr(), "SKIPPED {test}: there is no python3");
     }
     there
 }

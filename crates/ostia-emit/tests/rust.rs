@@ -5,6 +5,7 @@ mod cases;
 use std::{
     ffi::OsString,
     fs,
+    io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
@@ -54,7 +55,7 @@ fn compiler(test: &str) -> Option<OsString> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let there = Command::new(&rustc).arg("--version").output().is_ok_and(|o| o.status.success());
     if !there {
-        eprintln!("SKIPPED {test}: there is no rustc");
+        let _ = writeln!(std::io::stderr(), "SKIPPED {test}: there is no rustc");
     }
     there.then_some(rustc)
 }
@@ -95,7 +96,7 @@ fn every_function_of_the_predecessor_answers_as_the_library_does() {
 fn clippy_has_nothing_to_say() {
     let name = "clippy_has_nothing_to_say";
     if !Command::new("clippy-driver").arg("--version").output().is_ok_and(|o| o.status.success()) {
-        eprintln!("SKIPPED {name}: there is no clippy-driver");
+        let _ = writeln!(std::io::stderr(), "SKIPPED {name}: there is no clippy-driver");
         return;
     }
     // Each kind, policy and type of value is among them, and so is each of the predecessor's functions.

@@ -1,12 +1,16 @@
 //! Key sets that are not part of the repository.
 
-use std::{env, fs, path::Path, path::PathBuf};
+use std::{
+    env, fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
 
 /// Where they are, by the variable `OSTIA_KEYS`; without it the test named `test` says that it is skipped.
 pub(crate) fn keys_directory(test: &str) -> Option<PathBuf> {
     let directory = env::var_os("OSTIA_KEYS").map(PathBuf::from);
     if directory.is_none() {
-        eprintln!("SKIPPED {test}: OSTIA_KEYS is not set");
+        let _ = writeln!(std::io::stderr(), "SKIPPED {test}: OSTIA_KEYS is not set");
     }
     directory
 }
