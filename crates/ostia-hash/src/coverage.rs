@@ -200,3 +200,42 @@ impl Coverage {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Entries of `bytes` bytes: line 0 is empty, line 1 has one entry that is not 0, and so on; the last is full.
+    fn ladder(bytes: usize) -> Vec<u32> {
+        let per_line = LINE / bytes;
+        (0..=per_line).flat_map(|line| (0..per_line).map(move |place| u32::from(place < line))).collect()
+    }
+
+    #[test]
+    fn a_histogram_has_every_line_and_a_bucket_for_full_ones() {
+        for bytes in [1, 2, 4] {
+            let coverage = Coverage::measure(&ladder(bytes), bytes);
+            assert_eq!(coverage.histogram, vec![1; LINE / bytes + 1], "{bytes} bytes");
+            assert_eq!(coverage.histogram.iter().sum::<u64>(), coverage.lines.total, "{bytes} bytes");
+            assert_eq!(coverage.line_max, (LINE / bytes) as u64, "{bytes} bytes");
+        }
+        // 16 entries of one byte are a quarter of a line.
+        let small = Coverage::measure(&[1; 16], 1);
+        assert_eq!((small.lines.total, small.assigned, small.histogram[16]), (1, 16, 1));
+    }
+
+    #[test]
+    fn lines_and_pages_are_counted_alike_for_every_width() {
+        // The same 3 lines of 200 are used, whatever an entry takes.
+        for bytes in [1, 2, 4] {
+            let mut entries = vec![0; 200 * LINE / bytes];
+            for line in [7, 8, 130] {
+                entries[line * LINE / bytes] = 1;
+            }
+            let coverage = Coverage::measure(&entries, bytes);
+            assert_eq!(coverage.lines, Usage { total: 200, used: 3, first: Some(7), last: Some(130) });
+            assert_eq!(coverage.pages, Usage { total: 4, used: 2, first: Some(0), last: Some(2) });
+            assert_eq!((coverage.assigned, coverage.score), (3, 3), "{bytes} bytes");
+        }
+    }
+}

@@ -2,10 +2,11 @@
 
 use ostia_hash::{
     create::{Created, Failure, Options, create},
+    function::classic::Classic,
     keys::{KeySet, KeyType, Order, Texts},
-    plan::Kind,
+    plan::{Function, Kind},
     search::Alone,
-    table::{Foreign, Value, Values},
+    table::{Foreign, Shape, Value, Values},
 };
 use proptest::prelude::*;
 
@@ -54,6 +55,24 @@ fn small_sets_and_powers_of_two_work_in_every_way() {
             }
         }
     }
+}
+
+#[test]
+fn a_table_that_is_too_small_is_doubled_until_it_solves() {
+    // As many edges as half the vertices, to the last one: at that size hardly any graph is free of cycles.
+    let words = (1..=1024).map(|i: u64| (i * 0x9E37_79B1) & 0xFFFF_FFFF).collect();
+    let set = KeySet::integers(KeyType::U32, words, Order::Sorted).expect("the keys differ");
+    let options = Options {
+        kind: Kind::Chm,
+        function: Some(Function::Classic(Classic::Mulshrolate4RX)),
+        attempts_per_size: 1,
+        ..Options::default()
+    };
+    let created = make(&set, None, &options);
+    let Shape::Chm { vertices, .. } = created.table.head().shape else { panic!("another kind was made") };
+    assert!(vertices > 11, "2^{vertices} vertices");
+    let never = Options { resizes: 0, ..options };
+    assert!(create(&set, None, &never, &Alone).is_err());
 }
 
 #[test]
