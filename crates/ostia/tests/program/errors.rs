@@ -1,7 +1,7 @@
 //! Bad input ends in a sentence that names the file, the place and the way out, and in an exit code that is
 //! not 0.
 
-use std::fs;
+use std::{fs, io::Write as _};
 
 use crate::support::{HOPELESS, Room, ostia, ostia_reading, packed, scattered, tree};
 
@@ -185,7 +185,10 @@ mod unix {
         if reader(&mut setpriv()) {
             return Some(setpriv());
         }
-        eprintln!("SKIPPED {test}: nothing is denied to root, and setpriv cannot run the program as another");
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED {test}: nothing is denied to root, and setpriv cannot run the program as another"
+        );
         None
     }
 
@@ -259,7 +262,10 @@ mod unix {
             }
             Ok(output) if output.status.success() => panic!("{output:?}"),
             other => {
-                eprintln!("SKIPPED {name}: no file system can be mounted here: {other:?}");
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "SKIPPED {name}: no file system can be mounted here: {other:?}"
+                );
                 return;
             }
         }

@@ -1,6 +1,6 @@
 //! The page on the file format is enough to write a reader: one in Python finds what we find.
 
-use std::{path::Path, process::Command};
+use std::{io::Write as _, path::Path, process::Command};
 
 use crate::support::{Ran, Room, ostia, packed, scattered};
 
@@ -9,7 +9,7 @@ use crate::support::{Ran, Room, ostia, packed, scattered};
 fn agrees(table: &str, keys: &[String]) -> bool {
     let reader = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/program/file_format.py");
     let Ok(output) = Command::new("python3").arg(reader).arg(table).args(keys).output() else {
-        eprintln!("SKIPPED file_format: there is no python3");
+        let _ = writeln!(std::io::stderr(), "SKIPPED file_format: there is no python3");
         return false;
     };
     let theirs = Ran::of(output).done();

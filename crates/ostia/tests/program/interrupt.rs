@@ -193,7 +193,8 @@ mod signals {
             .stdout(Stdio::piped())
             .spawn();
         let Ok(mut child) = script else {
-            eprintln!("SKIPPED {test}: there is no `script` to make a terminal with");
+            let _ =
+                writeln!(std::io::stderr(), "SKIPPED {test}: there is no `script` to make a terminal with");
             return None;
         };
         let (mut keyboard, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
