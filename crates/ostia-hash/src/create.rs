@@ -431,8 +431,6 @@ impl Maker<'_> {
                     .map_err(refuse)?
                     .with_rng(rng)
                     .with_graph(self.options.graph);
-                // When every seed is given all attempts are one.
-                let limit = if problem.seeds(1) == problem.seeds(2) { 1 } else { limit };
                 let bytes = sizes.solving_bytes(words.len(), self.options.graph);
                 let (ended, tally, found) = self.graph(
                     &problem,

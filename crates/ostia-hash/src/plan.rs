@@ -231,8 +231,9 @@ fn rate(what: &What, wanted: &Wanted) -> Rating {
             if wanted.ordered {
                 let ranks = index_bytes(index_bits) << slots;
                 let bytes = displacements + ranks;
-                // Both arrays share the caches, and the second load waits for the first.
-                let loads = load(displacements + ranks / 2, 1) + load(bytes, 1);
+                // Both arrays share the caches, and the second load waits for the first: it is priced as the
+                // later one of two.
+                let loads = load(displacements + ranks / 2, 1) + load(bytes, 2);
                 Rating { tenths: hash + 7 + loads, bytes }
             } else {
                 Rating { tenths: hash + 5 + load(displacements, 1), bytes: displacements }
@@ -245,10 +246,10 @@ fn rate(what: &What, wanted: &Wanted) -> Rating {
     }
 }
 
-/// Tenths of a nanosecond for `parallel` loads spread over so many bytes: a core of 2024 with 48 KiB, 1 MiB
-/// and 32 MiB of caches, as measured in `docs/decisions/cost-table.md`.
+/// Tenths of a nanosecond for `parallel` loads spread over so many bytes: a server core with 32 KiB, 1 MiB and
+/// 32 MiB of caches, as measured in `docs/decisions/cost-table.md`.
 fn load(bytes: u64, parallel: u32) -> u32 {
-    const LEVELS: [(u64, u64); 4] = [(48 << 10, 13), (1 << 20, 36), (32 << 20, 250), (u64::MAX, 900)];
+    const LEVELS: [(u64, u64); 4] = [(32 << 10, 13), (1 << 20, 45), (32 << 20, 250), (u64::MAX, 900)];
     let mut within = 0; // thousandths of loads that the levels so far serve, all `parallel` of them
     let mut time = 0;
     for (capacity, tenths) in LEVELS {
