@@ -329,6 +329,10 @@ fn halves(wanted: &Wanted, forced: Option<Family>) -> Vec<Step> {
     for (first, second) in
         [(e, e.max(2) - 1), (e, e), (e + 1, e), (e + 1, e + 1), (e + 2, e + 1), (e + 2, e + 2)]
     {
+        // Vertices are numbered in 32 bits.
+        if (1u64 << first) + (1 << second) > u64::from(u32::MAX) {
+            continue;
+        }
         let chance = halves_chance(count, first, second);
         // A smaller table is worth more attempts, but not more than some milliseconds of them.
         if chance < 0.3 && f64::from(count) > 250_000.0 * chance {
@@ -367,6 +371,9 @@ fn displace(wanted: &Wanted, mixes: &[bool]) -> Vec<Step> {
     for (fewer, more) in [(2, 0), (1, 0), (2, 1), (1, 2)] {
         for &mixed in mixes {
             let slots = slots + more;
+            if slots > 31 {
+                continue;
+            }
             let buckets = slots.saturating_sub(fewer).max(1);
             steps.push(Step { what: What::Displace { mixed, buckets, slots }, limit: 32, chance: 0.7 });
         }
@@ -422,6 +429,24 @@ mod tests {
                     let plan = plan(&Wanted { count, bits, kind, ..WANTED }).unwrap();
                     assert!(plan.steps.len() >= 2, "{count} {bits} {kind:?}");
                     assert!(plan.steps.iter().all(|s| s.limit > 1 && s.chance > 0.0));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_size_of_the_largest_set_is_more_than_32_bits_number() {
+        for count in [(1u32 << 29) + 1, 1 << 30] {
+            for (bits, kind) in [32, 64].into_iter().flat_map(|b| [(b, Kind::Halves), (b, Kind::Displace)]) {
+                let plan = plan(&Wanted { count, bits, kind, ..WANTED }).unwrap();
+                for step in plan.steps {
+                    match step.what {
+                        What::Halves { first, second, .. } => {
+                            assert!((1u64 << first) + (1 << second) < 1 << 32, "{count} {step:?}");
+                        }
+                        What::Displace { buckets, slots, .. } => assert!(buckets.max(slots) < 32, "{step:?}"),
+                        other => panic!("neither halves nor displace: {other:?}"),
+                    }
                 }
             }
         }
