@@ -119,7 +119,7 @@ pub fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
 /// The table in a file's bytes, which it borrows.
 ///
 /// # Errors
-/// When the bytes are not what [`write`] makes of some table.
+/// When the bytes are not what [`write()`] makes of some table.
 pub fn read(bytes: &[u8]) -> Result<Table<'_>, FileError> {
     if !bytes.starts_with(&MAGIC) || bytes.len() < 12 {
         return Err(FileError::Magic);
