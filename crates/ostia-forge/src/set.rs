@@ -168,6 +168,10 @@ impl Watch for Timed<'_> {
         self.watch.stopped() || self.over()
     }
 
+    fn abandoned(&self) -> bool {
+        self.watch.abandoned()
+    }
+
     fn tried(&self, attempts: u64) {
         self.watch.tried(attempts);
     }

@@ -26,6 +26,7 @@ use crate::{
     table::{
         Foreign, Head, Lanes, Mismatch, Provenance, Shape, Table, Values, displace_fields, fingerprint,
         index_range,
+        verify::{self, Halt},
     },
 };
 
@@ -229,8 +230,16 @@ pub fn create(
         match (ended, found) {
             // A search for the best table that was stopped has one all the same.
             (_, Some((shape, arrays, attempt))) => {
-                let table = maker.table(shape, arrays, attempt);
-                table.verify(set, values).map_err(Failure::Wrong)?;
+                // With the search a stopped watch has had its say, if it is the search that was stopped.
+                let abandoned = || ended != Ended::Stopped && watch.abandoned();
+                let Some(table) = maker.table(shape, arrays, attempt, &abandoned) else {
+                    return Err(Failure::Stopped(report));
+                };
+                match verify::table(&table, set, values, &abandoned) {
+                    Ok(()) => {}
+                    Err(Halt::Wrong(mismatch)) => return Err(Failure::Wrong(mismatch)),
+                    Err(Halt::Abandoned) => return Err(Failure::Stopped(report)),
+                }
                 return Ok(Created { table, report });
             }
             (Ended::Stopped, None) => return Err(Failure::Stopped(report)),
@@ -291,7 +300,9 @@ fn check_options(set: &KeySet, values: Option<&Values>, options: &Options) -> Re
                 best.rules.predicate
             ));
         }
-        if let Some(word) = best.subset.iter().find(|word| !set.words().contains(word)) {
+        let mut members = if best.subset.is_empty() { Vec::new() } else { set.words().to_vec() };
+        members.sort_unstable();
+        if let Some(word) = best.subset.iter().find(|word| members.binary_search(word).is_err()) {
             let key = set.key_type().value(*word);
             return refuse(format!("the subset's key {key} is not in the set"));
         }
@@ -431,6 +442,10 @@ impl Maker<'_> {
                     .map_err(refuse)?
                     .with_rng(rng)
                     .with_graph(self.options.graph);
+                // When every seed is given all attempts are one. A seed that is drawn has five bits or more, so
+                // eight attempts that are alike by chance are one set in 2^35.
+                let given = (2..=8).all(|number| problem.seeds(number) == problem.seeds(1));
+                let limit = if given { limit.min(1) } else { limit };
                 let bytes = sizes.solving_bytes(words.len(), self.options.graph);
                 let (ended, tally, found) = self.graph(
                     &problem,
@@ -491,12 +506,21 @@ impl Maker<'_> {
             What::Retrieval { part } => {
                 let problem = RetrievalProblem { words, rng, fixed, part };
                 let (ended, tally, found) = self.first(&problem, limit);
-                (ended, tally, found.map(|(number, found)| self.retrieval(part, &found, number)))
+                let found = match found {
+                    // Abandoned between the search and here: the search is what was stopped.
+                    Some((number, found)) => match self.retrieval(part, &found, number) {
+                        Some(found) => Some(found),
+                        None => return Ok((Ended::Stopped, tally, None)),
+                    },
+                    None => None,
+                };
+                (ended, tally, found)
             }
         })
     }
 
-    fn retrieval(&self, part: u32, peeled: &Peeled, number: u64) -> (Shape, Arrays, u64) {
+    /// `None` when abandoned.
+    fn retrieval(&self, part: u32, peeled: &Peeled, number: u64) -> Option<(Shape, Arrays, u64)> {
         let in_place = self.options.in_place;
         let payloads = match (in_place, self.values) {
             (true, Some(values)) => values.lane().clone(),
@@ -507,16 +531,17 @@ impl Maker<'_> {
         };
         let lay = |lane: &Lane<'static>| {
             let width = lane.width();
-            let cells = peeled.cells(self.words, width as usize, |key| lane.record(key as usize));
-            Lane::new(cells, width).expect("there are whole cells, at least one a key")
+            let record = |key| lane.record(key as usize);
+            let cells = peeled.cells(self.words, width as usize, record, &|| self.watch.abandoned())?;
+            Some(Lane::new(cells, width).expect("there are whole cells, at least one a key"))
         };
         // Fingerprints of an in-place table lie as its values do; else they are addressed by index.
         let marks = match self.options.foreign {
-            Foreign::Fingerprint { bits } if in_place => Some(lay(&self.marks(bits, None))),
+            Foreign::Fingerprint { bits } if in_place => Some(lay(&self.marks(bits, None))?),
             _ => None,
         };
         let shape = Shape::Retrieval { multipliers: peeled.multipliers, part, in_place };
-        (shape, Arrays { cells: lay(&payloads), slots: None, marks }, number)
+        Some((shape, Arrays { cells: lay(&payloads)?, slots: None, marks }, number))
     }
 
     /// The fingerprint of each key, or of the key at each index: see [`Maker::table`].
@@ -533,8 +558,14 @@ impl Maker<'_> {
         }
     }
 
-    /// Puts the table together.
-    fn table(&self, shape: Shape, arrays: Arrays, attempt: u64) -> Table<'static> {
+    /// Puts the table together. `None` when abandoned.
+    fn table(
+        &self,
+        shape: Shape,
+        arrays: Arrays,
+        attempt: u64,
+        abandoned: &dyn Fn() -> bool,
+    ) -> Option<Table<'static>> {
         let set = self.set;
         let count = set.len();
         let options = self.options;
@@ -569,6 +600,9 @@ impl Maker<'_> {
         } else {
             at
         };
+        if abandoned() {
+            return None;
+        }
         // Where nobody stands a member is repeated: it equals no foreign key, and does not look there itself.
         let exact = options.foreign == Foreign::Exact;
         let keys = (exact && !set.key_type().is_text()).then(|| {
@@ -579,10 +613,16 @@ impl Maker<'_> {
             let shortest = (0..count).min_by_key(|&i| texts.get(i).len()).expect("a set is never empty");
             Texts::new(at.iter().map(|&i| texts.get(if i == nobody { shortest } else { i as usize })))
         });
+        if abandoned() {
+            return None;
+        }
         let marks = match options.foreign {
             Foreign::Fingerprint { bits } if !in_place => Some(self.marks(bits, Some(&at))),
             _ => arrays.marks,
         };
+        if abandoned() {
+            return None;
+        }
         let values = self.values.filter(|_| !in_place).map(|values| {
             let width = values.lane().width() as usize;
             let none = alloc::vec![0; width];
@@ -613,6 +653,6 @@ impl Maker<'_> {
             text_bytes: texts.as_ref().and_then(|t| Lane::new(t.bytes().to_vec(), 1)),
             values,
         };
-        Table::from_parts(head, lanes).expect("what the maker puts together holds together")
+        Some(Table::from_parts(head, lanes).expect("what the maker puts together holds together"))
     }
 }

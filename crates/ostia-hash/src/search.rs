@@ -13,6 +13,12 @@ pub trait Watch: Sync {
         false
     }
 
+    /// True once not even a table that is found already is wanted. Unlike [`Watch::stopped`] this does not
+    /// hold when only the time for the search is over.
+    fn abandoned(&self) -> bool {
+        self.stopped()
+    }
+
     /// Told after some more attempts were made.
     fn tried(&self, attempts: u64) {
         let _ = attempts;

@@ -103,12 +103,24 @@ impl Problem for RetrievalProblem<'_> {
     }
 }
 
+/// How many payloads are laid down between two looks at whether they are still wanted.
+const KEYS: usize = 1 << 13;
+
 impl Peeled {
-    /// Lays down one payload of `width` bytes a key: `payload(key)` is its bytes.
-    pub fn cells<'p>(&self, words: &[u64], width: usize, payload: impl Fn(u32) -> &'p [u8]) -> Vec<u8> {
+    /// Lays down one payload of `width` bytes a key: `payload(key)` is its bytes. `None` when abandoned.
+    pub fn cells<'p>(
+        &self,
+        words: &[u64],
+        width: usize,
+        payload: impl Fn(u32) -> &'p [u8],
+        abandoned: &dyn Fn() -> bool,
+    ) -> Option<Vec<u8>> {
         let mut cells = vec![0; 3 * self.part as usize * width];
         let mut sum = vec![0; width];
-        for &[key, own] in self.taken.iter().rev() {
+        for (done, &[key, own]) in self.taken.iter().rev().enumerate() {
+            if done % KEYS == 0 && abandoned() {
+                return None;
+            }
             sum.copy_from_slice(payload(key));
             for place in retrieval_places(self.multipliers, self.part, words[key as usize]) {
                 // The own cell is still 0: it is laid down only here.
@@ -118,6 +130,6 @@ impl Peeled {
             }
             cells[own as usize * width..][..width].copy_from_slice(&sum);
         }
-        cells
+        Some(cells)
     }
 }

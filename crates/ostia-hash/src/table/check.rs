@@ -77,7 +77,9 @@ fn cells(head: &Head, lanes: &Lanes<'_>) -> Result<usize, Malformed> {
             1 << vertices
         }
         Shape::Halves { family, first, second, index_bits, .. } => {
+            // Vertices are numbered by 32 bits.
             ensure(first < 32 && second < 32 && index_bits < 32, "the graph is too large")?;
+            ensure((1u64 << first) + (1u64 << second) <= u64::from(u32::MAX), "the graph is too large")?;
             ensure(family.serves(word_bits, first, second), "the family does not serve this graph")?;
             (1usize << first) + (1 << second)
         }

@@ -4,8 +4,24 @@ use alloc::{vec, vec::Vec};
 
 use super::{Key, KeySet, Mismatch, Table, Value, ValueType, Values};
 
-pub(super) fn table(table: &Table<'_>, set: &KeySet, values: Option<&Values>) -> Result<(), Mismatch> {
-    let wrong = |position, what| Err(Mismatch { position, what });
+/// What was seen before the end of the set.
+pub(crate) enum Halt {
+    /// A key that does not find what it should.
+    Wrong(Mismatch),
+    /// The result is not wanted any more.
+    Abandoned,
+}
+
+/// How many keys are looked up between two looks at whether the result is still wanted.
+const KEYS: usize = 1 << 13;
+
+pub(crate) fn table(
+    table: &Table<'_>,
+    set: &KeySet,
+    values: Option<&Values>,
+    abandoned: &dyn Fn() -> bool,
+) -> Result<(), Halt> {
+    let wrong = |position, what| Err(Halt::Wrong(Mismatch { position, what }));
     if set.len() != table.len() {
         return wrong(set.len().min(table.len()), "is where the set and the table end differently");
     }
@@ -13,6 +29,9 @@ pub(super) fn table(table: &Table<'_>, set: &KeySet, values: Option<&Values>) ->
     let mut taken = if keeps_order { Vec::new() } else { vec![0u64; (table.range() as usize).div_ceil(64)] };
     let checked = table.checked();
     for position in 0..set.len() {
+        if position % KEYS == 0 && abandoned() {
+            return Err(Halt::Abandoned);
+        }
         let key = match set.as_texts() {
             Some(texts) => Key::Text(texts.get(position)),
             None => Key::Word(set.words()[position]),

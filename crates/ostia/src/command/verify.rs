@@ -20,6 +20,10 @@ pub(crate) fn run(args: &Verify) -> Result<(), Ended> {
     if let Some(ostia_hash::table::ValueType::Record { size }) = table.head().values {
         spec.value_shape = ostia_forge::input::ValueShape::Records { size: Some(size as usize) };
     }
+    if !table.has_index() && spec.values.is_none() {
+        let why = "this table has values in place and no index: name the values to check, with --values";
+        return Err(Ended::Usage(why.into()));
+    }
     // The set's name plays no part here.
     let set = set::load(&args.keys, Some("set"), &spec).map_err(Ended::failed)?;
     let verified = table.verify(&set.keys, set.values.as_ref());
