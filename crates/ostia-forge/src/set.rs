@@ -212,7 +212,7 @@ fn values_of(path: &Path, spec: &Spec, keys: usize) -> Result<input::Values, Set
     let bytes = input::read_bytes(path).map_err(SetError::Read)?;
     let format = Format::of_path(path).unwrap_or(Format::Text);
     input::parse_values(&bytes, &input::Reading::new(format), spec.value_shape, keys)
-        .map_err(|why| fail(input::ReadFailure::Input(why)))
+        .map_err(|why| fail(input::ReadFailure::Input(Box::new(why))))
 }
 
 /// Solves a set, verifies its table and renders its outputs.

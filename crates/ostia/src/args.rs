@@ -27,7 +27,7 @@ use crate::exit::Ended;
 /// no comparison; with --foreign it recognises keys that are not in the set, with --values it carries a
 /// value for each key.
 #[derive(Parser, Debug)]
-#[command(name = "ostia", version, max_term_width = 100, after_help = EXAMPLES)]
+#[command(name = "ostia", bin_name = "ostia", version, max_term_width = 100, after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -332,7 +332,7 @@ pub enum ReadFailure {
     /// Its name does not tell how to read it, and no format was given.
     UnknownFormat,
     /// What is in it was refused.
-    Input(InputError),
+    Input(Box<InputError>),
 }
 
 impl fmt::Display for ReadError {

@@ -185,7 +185,8 @@ pub fn read(path: &Path, format: Option<Format>, reading: &Reading) -> Result<In
     }
     let format = format.or_else(|| Format::of_path(path)).ok_or_else(|| fail(ReadFailure::UnknownFormat))?;
     let bytes = read_bytes(path)?;
-    parse(&bytes, &Reading { format, ..reading.clone() }).map_err(|why| fail(ReadFailure::Input(why)))
+    parse(&bytes, &Reading { format, ..reading.clone() })
+        .map_err(|why| fail(ReadFailure::Input(Box::new(why))))
 }
 
 /// All bytes of a file, or of the standard input when the path is `-`.
@@ -208,7 +209,7 @@ pub fn read_bytes(path: &Path) -> Result<Vec<u8>, ReadError> {
 /// Reads to the end, but not past `most` bytes. The length that is told is only a hint.
 fn bounded(source: impl Read, length: u64, most: u64) -> Result<Vec<u8>, ReadFailure> {
     if length > most {
-        return Err(ReadFailure::Input(InputError::TooLarge { length: Some(length) }));
+        return Err(ReadFailure::Input(Box::new(InputError::TooLarge { length: Some(length) })));
     }
     let mut bytes = Vec::new();
     // A sparse or hostile file may tell any length: an allocation that fails is an error, not an abort.
@@ -217,7 +218,7 @@ fn bounded(source: impl Read, length: u64, most: u64) -> Result<Vec<u8>, ReadFai
         .map_err(|why| ReadFailure::Io(io::Error::new(io::ErrorKind::OutOfMemory, why)))?;
     source.take(most + 1).read_to_end(&mut bytes).map_err(ReadFailure::Io)?;
     if bytes.len() as u64 > most {
-        return Err(ReadFailure::Input(InputError::TooLarge { length: None }));
+        return Err(ReadFailure::Input(Box::new(InputError::TooLarge { length: None })));
     }
     Ok(bytes)
 }
@@ -237,9 +238,13 @@ mod tests {
     #[test]
     fn what_is_too_large_is_refused_before_and_while_it_is_read() {
         let told = bounded(io::empty(), 11, 10);
-        assert!(matches!(told, Err(ReadFailure::Input(InputError::TooLarge { length: Some(11) }))));
+        let too_large = |read| match read {
+            Err(ReadFailure::Input(why)) => Some(*why),
+            _ => None,
+        };
+        assert!(matches!(too_large(told), Some(InputError::TooLarge { length: Some(11) })));
         let untold = bounded(io::repeat(0), 0, 10);
-        assert!(matches!(untold, Err(ReadFailure::Input(InputError::TooLarge { length: None }))));
+        assert!(matches!(too_large(untold), Some(InputError::TooLarge { length: None })));
         assert_eq!(bounded(&[7u8; 10][..], 0, 10).unwrap(), [7; 10]);
     }
 

@@ -1,7 +1,7 @@
 //! Bad input ends in a sentence that names the file, the place and the way out, and in an exit code that is
 //! not 0.
 
-use std::{fs, io::Write as _};
+use std::fs;
 
 use crate::support::{HOPELESS, Room, ostia, ostia_reading, packed, scattered, tree};
 
@@ -155,6 +155,7 @@ fn an_output_that_cannot_be_replaced_is_named() {
 mod unix {
     use std::{
         fs::Permissions,
+        io::Write as _,
         os::unix::fs::PermissionsExt,
         path::Path,
         process::{Command, Stdio},
