@@ -354,7 +354,8 @@ pub(crate) fn store(folder: &Path, artifacts: &[Artifact]) {
 pub(crate) fn has(compiler: &str) -> bool {
     let found = Command::new(compiler).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     let found = found.is_ok_and(|status| status.success());
-    assert!(found || compiler != "cc", "a C compiler by the name of cc is needed");
+    // Under Wine there is none; natively every build of Rust on Unix needs one.
+    assert!(found || compiler != "cc" || cfg!(windows), "a C compiler by the name of cc is needed");
     if !found {
         let _ = writeln!(std::io::stderr(), "SKIPPED {compiler}: there is no such compiler");
     }
