@@ -36,7 +36,6 @@ fn main() -> Result<(), Box<dyn Error>> {
                 name: &name,
                 table: &created.table,
                 set: &keys,
-                values: None,
                 about: &[],
                 tests: false,
                 split: false,
