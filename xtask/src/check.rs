@@ -64,6 +64,7 @@ pub(crate) const LEGS: &[Leg] = &[
         about: "clippy with warnings denied, for this system and for Windows",
         run: clippy_leg,
     },
+    Leg { name: "aside", about: "clippy in bench/ and in fuzz/, which nothing else builds", run: aside_leg },
     Leg { name: "docs", about: "cargo doc with warnings denied", run: docs_leg },
     Leg { name: "windows", about: "all tests, built for Windows and run under Wine", run: windows::test_leg },
     Leg {
@@ -133,6 +134,18 @@ fn table(results: &[(&str, Duration, Outcome)]) -> String {
 /// Workspaces of their own that exist in this checkout.
 fn side_workspaces(house: &House) -> impl Iterator<Item = &'static str> + '_ {
     ["bench", "fuzz"].into_iter().filter(|name| house.root.join(name).join("Cargo.toml").is_file())
+}
+
+/// The workspaces that stand aside break unseen when a name they use changes.
+fn aside_leg(house: &House) -> Outcome {
+    let mut result = Ok(());
+    for name in side_workspaces(house) {
+        let mut command = cargo(house);
+        command.current_dir(house.root.join(name)).args(["clippy", "--all-targets", "--", "-D", "warnings"]);
+        command.env("CARGO_TARGET_DIR", house.target.join("aside"));
+        result = result.and(run_command(&mut command));
+    }
+    Outcome::of(result)
 }
 
 fn fmt_leg(house: &House) -> Outcome {
