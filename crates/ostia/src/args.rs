@@ -76,7 +76,7 @@ Example:
 #[command(after_help = "\
 Examples:
   ostia create examples/keys/http_status.txt --out tables --emit c,python
-  ostia create examples/keys/ports.csv --values column:service --key-type u16 --dry-run
+  ostia create examples/keys/ports.csv --key-type u16 --foreign exact --dry-run
   ostia create ids.csv --column id --values column:price --foreign exact --out tables
   seq 1 9 | ostia create - --format text --name digits --out tables")]
 pub(crate) struct Create {
