@@ -61,14 +61,15 @@ fn compiler(test: &str) -> Option<OsString> {
 }
 
 /// Compiles and runs; every self-test says that it was there.
-fn run(name: &str, cases: &[Case], allow_unsafe: bool, edition: &str) {
+fn run(name: &str, cases: &[Case], allow_unsafe: bool, edition: &str, features: &str) {
     let Some(rustc) = compiler(name) else { return };
     let directory = directory(name);
     let main = write(&directory, cases, allow_unsafe);
     let program = directory.join(format!("all{}", std::env::consts::EXE_SUFFIX));
     succeed(
         Command::new(rustc)
-            .args(["--edition", edition, "-C", "opt-level=1", "-C", "debug-assertions", "-o"])
+            .args(["--edition", edition, "-C", "opt-level=1", "-C", "debug-assertions"])
+            .args(["-C", &format!("target-feature={features}"), "-o"])
             .arg(&program)
             .arg(&main),
     );
@@ -79,17 +80,34 @@ fn run(name: &str, cases: &[Case], allow_unsafe: bool, edition: &str) {
 
 #[test]
 fn every_kind_of_table_answers_as_the_library_does() {
-    run("rust-all", &cases::all(), false, "2021");
+    run("rust-all", &cases::all(), false, "2021", "");
 }
 
 #[test]
 fn tables_without_bounds_checks_answer_as_the_library_does() {
-    run("rust-unsafe", &cases::all(), true, "2024");
+    run("rust-unsafe", &cases::all(), true, "2024", "");
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn batches_by_gathers_answer_as_the_library_does() {
+    let large = cases::large();
+    for (name, features, there) in [
+        ("rust-avx2", "+avx2", is_x86_feature_detected!("avx2")),
+        ("rust-avx512", "+avx512f", is_x86_feature_detected!("avx512f")),
+    ] {
+        if there {
+            run(name, &large, true, "2021", features);
+        } else {
+            let _ = writeln!(std::io::stderr(), "SKIPPED {name}: this processor lacks {features}");
+        }
+    }
+    run("rust-blocks", &large, true, "2021", "");
 }
 
 #[test]
 fn every_function_of_the_predecessor_answers_as_the_library_does() {
-    run("rust-classic", &cases::classic(), false, "2021");
+    run("rust-classic", &cases::classic(), false, "2021", "");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use ostia_hash::{
     keys::KeyType,
     lane::Lane,
     squeeze::Squeeze,
-    table::{Foreign, Value, ValueType},
+    table::{Foreign, Shape, Value, ValueType},
 };
 use serde::Serialize;
 
@@ -273,11 +273,21 @@ fn module(request: &Request<'_>) -> Result<Vec<u8>, EmitError> {
         arrays.push(of_value("VALUES", "The values by index.", "value_at", values));
     }
     let bytes_type = arrays.iter().any(|a| !a.literal);
+    // Gathers read four bytes at each place: byte strings are filled up for that, lists of numbers are not.
+    let gathered = matches!(head.shape, Shape::Halves { .. } | Shape::Displace { .. });
+    let vectors = request.allow_unsafe
+        && gathered
+        && !text
+        && head.foreign == Foreign::Unchecked
+        && arrays.iter().filter(|a| matches!(a.name, "CELLS" | "RANKS")).all(|a| !a.literal && a.width <= 4);
 
     // Nothing is addressed by the index, so no bounds check is saved by masking it last.
     let alone = !in_place && arrays.len() == 1 && lanes.cells.words().all(|cell| cell < table.range().into());
     let view = context! {
         alone,
+        vectors,
+        cells_width => lanes.cells.width(),
+        ranks_width => lanes.ranks.as_ref().map(Lane::width),
         name => request.name,
         banner => banner(request),
         const => !one_instruction,

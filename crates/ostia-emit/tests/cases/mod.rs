@@ -188,6 +188,27 @@ pub(crate) fn all() -> Vec<Case> {
     cases
 }
 
+/// Tables that are too large to be written as numbers, of the kinds whose places batches gather.
+#[allow(dead_code, reason = "each test program takes what it needs")]
+pub(crate) fn large() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (number, name) in ["fold", "fold-pair", "xor", "mix", "multiply", "mix"].into_iter().enumerate() {
+        for ordered in [true, false] {
+            let kind = if number < 4 { Kind::Halves } else { Kind::Displace };
+            for (key_type, count) in [(KeyType::U32, 9_000), (KeyType::I64, 20_000), (KeyType::U16, 200)] {
+                if kind == Kind::Halves && !ordered || number < 3 && key_type == KeyType::I64 {
+                    continue;
+                }
+                let options =
+                    Options { kind, function: Function::from_name(name), ordered, ..Options::default() };
+                let name = format!("large_{}_{}_{number}", key_type.name(), u8::from(ordered));
+                cases.push(Case::new(name, set(key_type, count), None, &options));
+            }
+        }
+    }
+    cases
+}
+
 /// A table for each of the predecessor's functions.
 pub(crate) fn classic() -> Vec<Case> {
     Classic::ALL
