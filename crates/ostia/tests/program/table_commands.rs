@@ -41,7 +41,7 @@ fn foreign_keys_are_recognised_where_the_table_can() {
         assert!(ran.out.ends_with("4\t-\n") && ran.out.starts_with("2654435761\t"), "{ran:?}");
         assert_eq!((ran.code, ran.err.as_str()), (Some(1), ""));
         let rows = ostia(["lookup", &table, "4", "--json"]);
-        assert_eq!(rows.out, "{\"index\":null,\"key\":\"4\",\"member\":false,\"value\":null}\n");
+        assert_eq!(rows.out, "{\"key\":\"4\",\"member\":false,\"index\":null,\"value\":null}\n");
         assert_eq!(rows.code, Some(1));
     }
     let table = room.table("s.keys", &set, &[]);
