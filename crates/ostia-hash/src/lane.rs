@@ -26,9 +26,14 @@ impl<'a> Lane<'a> {
     #[track_caller]
     pub fn from_words(words: impl IntoIterator<Item = u64>, width: u32) -> Lane<'static> {
         assert!(matches!(width, 1 | 2 | 4 | 8), "an integer has 1, 2, 4 or 8 bytes");
-        let mut bytes = Vec::new();
-        for word in words {
-            bytes.extend_from_slice(&word.to_le_bytes()[..width as usize]);
+        let words = words.into_iter();
+        let mut bytes = Vec::with_capacity(words.size_hint().0 * width as usize);
+        // The width is asked once, not for each word.
+        match width {
+            1 => bytes.extend(words.map(|word| word as u8)),
+            2 => words.for_each(|word| bytes.extend_from_slice(&(word as u16).to_le_bytes())),
+            4 => words.for_each(|word| bytes.extend_from_slice(&(word as u32).to_le_bytes())),
+            _ => words.for_each(|word| bytes.extend_from_slice(&word.to_le_bytes())),
         }
         Lane::new(bytes, width).expect("at least one word, each of `width` bytes")
     }
