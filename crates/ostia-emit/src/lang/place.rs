@@ -19,7 +19,6 @@ pub(super) struct Place {
     pub(super) vertex_mask: String,
     pub(super) first: u32,
     pub(super) second: u32,
-    pub(super) first_mask: String,
     pub(super) second_mask: String,
     pub(super) halves_offset: u64,
     pub(super) mixed: bool,
@@ -50,7 +49,6 @@ impl Place {
                 uses_mix: family == Family::Mix,
                 first,
                 second,
-                first_mask: low(first),
                 second_mask: low(second),
                 halves_offset: 1 << first,
                 ..place
