@@ -1,0 +1,396 @@
+//! A berth: one thread's place at a port.
+
+use std::{
+    error::Error,
+    fmt, io,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    op::{
+        Op, Request,
+        slab::Owned,
+        slot::{At, BACK, CANCEL, Flight, GO, Slot},
+    },
+    packet::{Batch, Packet, Payload},
+    port::{Backend, Port},
+    quay::Quay,
+    sink::Sink,
+    sys::{self, AnyDriver, Driver},
+    ticket::Ticket,
+    timeout,
+};
+
+/// How long a berth that is merely dropped waits for its operations.
+const DROP_DEADLINE: Duration = Duration::from_secs(1);
+
+/// An operation that was not begun; it comes back.
+pub struct Refused<O> {
+    /// The operation.
+    pub op: O,
+    /// Why not: `WouldBlock` if as many are under way as may be, `NotConnected` if the port is closing,
+    /// `InvalidInput` if no system could do it.
+    pub error: io::Error,
+}
+
+impl<O> fmt::Debug for Refused<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Refused").field("error", &self.error).finish_non_exhaustive()
+    }
+}
+
+impl<O> fmt::Display for Refused<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "an operation was not begun: {}", self.error)
+    }
+}
+
+impl<O> Error for Refused<O> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+/// What became of the operations of a berth, or of all berths of a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Report {
+    /// Submitted, all in all.
+    pub submitted: u64,
+    /// Ended, however.
+    pub ended: u64,
+    /// Under way when closing began, and asked to end.
+    pub cancelled: u64,
+    /// Not given back by the kernel until the deadline; their memory is never freed.
+    pub leaked: u64,
+    /// Completions of which nobody knew. Other than 0 is a fault, of this crate or of a raw call.
+    pub unknown: u64,
+}
+
+impl Report {
+    pub(crate) fn add(&mut self, other: &Report) {
+        self.submitted += other.submitted;
+        self.ended += other.ended;
+        self.cancelled += other.cancelled;
+        self.leaked += other.leaked;
+        self.unknown += other.unknown;
+    }
+}
+
+/// One thread's place at a port: here it submits, and here it waits.
+///
+/// A berth stays on its thread. Operations die with their berth.
+#[derive(Debug)]
+pub struct Berth {
+    port: Port,
+    quay: &'static Quay,
+    driver: AnyDriver,
+    sink: Sink,
+    slots: Owned,
+    submitted: u64,
+    open: bool,
+}
+
+impl Berth {
+    pub(crate) fn open(port: &Port) -> io::Result<Berth> {
+        let shared = port.shared();
+        if shared.is_closing() {
+            return Err(io::Error::new(io::ErrorKind::NotConnected, "the port is closing"));
+        }
+        let quay = shared.claim_quay();
+        let driver = shared.system.driver(&shared.config, quay).inspect_err(|_| shared.release_quay(quay))?;
+        shared.enter();
+        Ok(Berth {
+            port: port.clone(),
+            quay,
+            driver,
+            sink: Sink::new(quay, std::sync::Arc::clone(&shared.offload)),
+            slots: Owned::claim(quay, shared.config.ops_max),
+            submitted: 0,
+            open: true,
+        })
+    }
+
+    /// The port it is at.
+    pub fn port(&self) -> &Port {
+        &self.port
+    }
+
+    /// Which back end serves it.
+    pub fn backend(&self) -> Backend {
+        self.driver.backend()
+    }
+
+    /// Whether the port is closing: then this berth should be closed, too.
+    pub fn is_closing(&self) -> bool {
+        self.port.shared().is_closing()
+    }
+
+    /// Begins an operation. It ends during some later wait, never in here.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`], with the operation, if it could not be begun at all. What the system says against it comes
+    /// as its result.
+    #[inline]
+    pub fn submit<O: Op>(&mut self, op: O) -> Result<Ticket<O>, Refused<O>> {
+        if let Err(error) = self.admit(&op) {
+            return Err(Refused { op, error });
+        }
+        let Some(slot) = self.slots.take() else {
+            let error =
+                io::Error::new(io::ErrorKind::WouldBlock, "as many operations are under way as may be");
+            return Err(Refused { op, error });
+        };
+        self.submitted += 1;
+        let flight = slot.begin(op);
+        let ticket = Ticket::new(slot);
+        if let (Some(handle), Some(direction)) = (flight.handle(), flight.direction()) {
+            let turn = handle.turns.of(direction);
+            if let Some(flight) = turn.enter(flight) {
+                self.driver.submit(flight, &mut self.sink);
+            }
+        } else {
+            self.launch(flight);
+        }
+        Ok(ticket)
+    }
+
+    #[inline]
+    fn admit<O: Op>(&self, op: &O) -> io::Result<()> {
+        if self.is_closing() {
+            return Err(io::Error::new(io::ErrorKind::NotConnected, "the port is closing"));
+        }
+        if let Some((handle, _)) = op.target()
+            && !std::sync::Arc::ptr_eq(handle.port(), self.port.shared())
+        {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the handle is of another port"));
+        }
+        op.check()
+    }
+
+    /// Starts what has its turn, or needs none.
+    fn launch(&mut self, flight: Flight) {
+        if flight.is_cancelled() {
+            self.sink.later(flight, sys::cancelled());
+            return;
+        }
+        if let Request::Timer(deadline) = *flight.request() {
+            if let Some(earliest) = self.quay.add_timer(flight, deadline) {
+                self.driver.deadline_changed(earliest);
+            }
+            return;
+        }
+        self.driver.submit(flight, &mut self.sink);
+    }
+
+    /// Waits until something happens, at most `timeout` (`None`: for ever; zero: not at all), and delivers what
+    /// has: at most as many packets as the batch takes, and fewer where other threads wait for them, too.
+    ///
+    /// It returns 0 when the time is over, and earlier only if the port is closing.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system; none of them is of an operation.
+    pub fn wait(&mut self, batch: &mut Batch, timeout: Option<Duration>) -> io::Result<usize> {
+        batch.packets.clear();
+        let end = match timeout {
+            Some(Duration::ZERO) | None => None,
+            Some(timeout) => Some(timeout::deadline(self.port.now(), timeout)),
+        };
+        let mut timeout = timeout;
+        loop {
+            self.turn(batch, timeout)?;
+            if !batch.packets.is_empty() || timeout == Some(Duration::ZERO) || self.is_closing() {
+                return Ok(batch.packets.len());
+            }
+            if let Some(end) = end {
+                // Woken for something that made no packet, or a little early: what is left of the time?
+                timeout = Some(end.saturating_duration_since(self.port.now()));
+            }
+        }
+    }
+
+    /// One look at everything, with one sleep at most.
+    fn turn(&mut self, batch: &mut Batch, timeout: Option<Duration>) -> io::Result<()> {
+        let share = self.share(batch.limit);
+        self.settle();
+        self.take_posts(batch, share);
+        let mut timeout = if batch.packets.is_empty() && self.sink.is_empty() && !self.is_closing() {
+            self.next_timeout(timeout)
+        } else {
+            Some(Duration::ZERO)
+        };
+        self.sink.room = share.saturating_sub(self.sink.packets.len());
+        if timeout != Some(Duration::ZERO) {
+            self.quay.lie_down();
+            let shared = self.port.shared();
+            if self.quay.has_nudges() || !shared.posts.is_empty() || shared.is_closing() {
+                timeout = Some(Duration::ZERO);
+            }
+        }
+        let waited = self.driver.wait(timeout, &self.slots, &mut self.sink);
+        self.quay.get_up();
+        waited?;
+        self.settle();
+        let room = batch.limit - batch.packets.len();
+        let ready = self.sink.packets.len().min(room);
+        batch.packets.extend(self.sink.packets.drain(..ready));
+        self.take_posts(batch, share);
+        Ok(())
+    }
+
+    /// How many packets this berth may take of what others could take, too.
+    fn share(&self, limit: usize) -> usize {
+        match self.port.shared().berth_count() {
+            0 | 1 => limit,
+            berths => limit.min((64 / berths).max(8)),
+        }
+    }
+
+    fn next_timeout(&self, timeout: Option<Duration>) -> Option<Duration> {
+        match self.quay.next_deadline() {
+            None => timeout,
+            deadline => timeout::until(self.port.now(), deadline, timeout),
+        }
+    }
+
+    /// Does what needs no sleep: nudges, ends that are known, timers whose time has come, turns that have come.
+    fn settle(&mut self) {
+        let Berth { quay, driver, sink, .. } = self;
+        quay.take_nudges(|slot, why| attend(slot, why, quay, driver, sink));
+        quay.take_strays(&mut sink.packets);
+        if quay.has_timers() {
+            let now = self.port.now();
+            let sink = &mut self.sink;
+            self.quay.take_due(now, |flight| sink.complete(flight, crate::op::Outcome::ok(0)));
+        }
+        while !self.sink.later.is_empty() || !self.sink.next.is_empty() {
+            while let Some((flight, outcome)) = self.sink.later.pop_front() {
+                self.sink.complete(flight, outcome);
+            }
+            if let Some(next) = self.sink.next.pop_front() {
+                self.launch(next);
+            }
+        }
+    }
+
+    /// Moves posts into the batch, at most up to `share` packets; runs those that are work.
+    fn take_posts(&mut self, batch: &mut Batch, share: usize) {
+        let mut work_left = share;
+        while batch.packets.len() < share && work_left > 0 {
+            let Some(payload) = self.port.shared().posts.pop() else { return };
+            match payload {
+                Payload::Run(work) => {
+                    work_left -= 1;
+                    work(self);
+                }
+                payload => batch.packets.push(Packet::Post(payload)),
+            }
+        }
+        self.port.shared().pass_on();
+    }
+
+    /// Closes the berth: cancels what is under way and waits for it, at most until the deadline. Tickets keep
+    /// their results.
+    pub fn close(mut self, deadline: Duration) -> Report {
+        self.shut(deadline)
+    }
+
+    fn shut(&mut self, deadline: Duration) -> Report {
+        self.open = false;
+        let mut report = Report { submitted: self.submitted, ..Report::default() };
+        let now = Instant::now();
+        let end = timeout::deadline(now, deadline);
+        let mut wave: Vec<&'static Slot> = self.slots.under_way().collect();
+        report.cancelled = wave.len() as u64;
+        for slot in &wave {
+            slot.mark_cancelled();
+            attend(slot, CANCEL, self.quay, &mut self.driver, &mut self.sink);
+        }
+        loop {
+            self.settle();
+            self.pass_packets_on();
+            wave.retain(|slot| slot.is_under_way() && slot.is_cancelled());
+            let left = end.saturating_duration_since(Instant::now());
+            if wave.is_empty() || left.is_zero() {
+                break;
+            }
+            self.sink.room = Batch::MAX;
+            self.quay.lie_down();
+            let timeout = if self.quay.has_nudges() { Duration::ZERO } else { left };
+            let waited = self.driver.wait(Some(timeout), &self.slots, &mut self.sink);
+            self.quay.get_up();
+            if let Err(error) = waited {
+                tracing::error!(%error, "a berth could not wait for its operations");
+                break;
+            }
+        }
+        report.leaked = wave.len() as u64;
+        report.ended = self.sink.ended;
+        report.unknown = self.sink.unknown;
+        if report.leaked > 0 {
+            tracing::warn!(leaked = report.leaked, "operations that the system did not give back");
+        }
+        self.port.shared().release_quay(self.quay);
+        self.port.shared().leave(&report);
+        // A wake that this berth took may have been meant for the others.
+        self.port.shared().pass_on();
+        report
+    }
+
+    /// Packets of a closing berth are of no use to it; those of other berths go to them.
+    fn pass_packets_on(&mut self) {
+        let here = self.slots.slab().number();
+        for packet in self.sink.packets.drain(..) {
+            if let Packet::Done(id) | Packet::More(id) = packet
+                && id.berth != here
+            {
+                self.quay.leave_stray(packet);
+            }
+        }
+    }
+}
+
+/// Does what a slot was nudged for.
+fn attend(slot: &'static Slot, why: u32, quay: &'static Quay, driver: &mut AnyDriver, sink: &mut Sink) {
+    if why & (GO | BACK) != 0 {
+        let flight = crate::op::slot::taken_from_nudge(slot, why);
+        if why & BACK != 0 {
+            let outcome = flight.outcome();
+            sink.complete(flight, outcome);
+        } else {
+            sink.next.push_back(flight);
+        }
+        return;
+    }
+    if why & CANCEL == 0 {
+        return;
+    }
+    let Some(_pin) = slot.pin() else { return };
+    match slot.at() {
+        At::Turn => {
+            if let Some(flight) = slot.withdraw_from_line() {
+                sink.complete_without_turn(flight, sys::cancelled());
+            }
+        }
+        At::Timers => {
+            if let Some(flight) = quay.remove_timer(slot) {
+                sink.complete(flight, sys::cancelled());
+            }
+        }
+        At::Offload => {
+            if let Some(flight) = sink.offload.withdraw(slot) {
+                sink.complete(flight, sys::cancelled());
+            }
+        }
+        At::BackEnd => driver.cancel(slot, sink),
+    }
+}
+
+impl Drop for Berth {
+    fn drop(&mut self) {
+        if self.open {
+            self.shut(DROP_DEADLINE);
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Handles: what operations are on. A handle is closed when the last of its clones and of the operations on it
+//! is gone, so its number cannot come to mean something else while the kernel still uses it.
+
+use std::{fmt, io, net::Shutdown, sync::Arc};
+
+use socket2::SockAddr;
+
+use crate::{
+    address::Address,
+    port::Shared,
+    sys::{self, Raw},
+    turn::Turns,
+};
+
+/// What a handle is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[doc(hidden)]
+pub enum Kind {
+    /// A stream or listener over IP.
+    Tcp,
+    /// A stream or listener in the file system.
+    LocalStream,
+    /// Datagrams over IP.
+    Udp,
+    /// Datagrams in the file system.
+    LocalDatagram,
+    /// A Windows named pipe: one end of it, or (listening) the name.
+    Pipe,
+    /// A file.
+    File,
+    /// Somebody else's, adopted.
+    Foreign,
+}
+
+pub(crate) struct Inner {
+    pub(crate) raw: Raw,
+    pub(crate) kind: Kind,
+    pub(crate) port: Arc<Shared>,
+    pub(crate) turns: &'static Turns,
+    /// What a back end remembers of it.
+    pub(crate) sys: sys::Memo,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.port.system.close(self.raw, self.kind, &mut self.sys);
+        self.turns.release();
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("raw", &self.raw).field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+/// A counted reference to a handle.
+#[doc(hidden)]
+#[derive(Debug, Clone)]
+pub struct Handle(Arc<Inner>);
+
+impl Handle {
+    /// Takes over a raw handle: it is closed by this one, also if attaching fails.
+    pub(crate) fn attach(port: &Arc<Shared>, raw: Raw, kind: Kind) -> io::Result<Handle> {
+        let mut inner =
+            Inner { raw, kind, port: Arc::clone(port), turns: Turns::claim(), sys: sys::Memo::default() };
+        port.system.attach(raw, kind, &mut inner.sys)?;
+        Ok(Handle(Arc::new(inner)))
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.0
+    }
+
+    pub(crate) fn port(&self) -> &Arc<Shared> {
+        &self.0.port
+    }
+}
+
+macro_rules! handle_type {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone)]
+        pub struct $name(pub(crate) Handle);
+
+        impl $name {
+            /// The system's own number of it, for logs and for calls of the system that this crate has no word
+            /// for. It stays this handle's until the last clone and operation are gone.
+            pub fn raw(&self) -> Raw {
+                self.0.inner().raw
+            }
+
+            #[allow(dead_code, reason = "not every kind of handle asks its system")]
+            fn system(&self) -> &sys::System {
+                &self.0.inner().port.system
+            }
+        }
+    };
+}
+
+handle_type! {
+    /// A connected stream of bytes: TCP, a Unix socket, or one end of a Windows named pipe.
+    Stream
+}
+handle_type! {
+    /// What streams are accepted from.
+    Listener
+}
+handle_type! {
+    /// A socket for datagrams.
+    Datagram
+}
+handle_type! {
+    /// An open file. There is no shared position: each read and write says where.
+    File
+}
+handle_type! {
+    /// Somebody else's descriptor or handle, adopted: it can be waited for, and used by raw calls.
+    Foreign
+}
+
+fn address(raw: io::Result<SockAddr>) -> io::Result<Address> {
+    Address::try_from(&raw?)
+}
+
+impl Stream {
+    /// The address of this end.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system; of a named pipe, `Unsupported`.
+    pub fn local_address(&self) -> io::Result<Address> {
+        address(self.system().local_address(self.raw(), self.0.inner().kind))
+    }
+
+    /// The address of the other end.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system: not connected, above all; of a named pipe, `Unsupported`.
+    pub fn peer_address(&self) -> io::Result<Address> {
+        address(self.system().peer_address(self.raw(), self.0.inner().kind))
+    }
+
+    /// Closes one direction, or both. What was sent before still arrives; a receive under way ends.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system; a named pipe has no half to close: `Unsupported`.
+    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.system().shutdown(self.raw(), self.0.inner().kind, how)
+    }
+
+    /// Whether small sends go out at once. A stream of this crate starts with the system's own setting.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system; only TCP has it.
+    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
+        self.system().set_nodelay(self.raw(), self.0.inner().kind, nodelay)
+    }
+
+    /// See [`Stream::set_nodelay`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the system; only TCP has it.
+    pub fn nodelay(&self) -> io::Result<bool> {
+        self.system().nodelay(self.raw(), self.0.inner().kind)
+    }
+}
+
+impl Listener {
+    /// Where it listens: the port the system chose, if it was asked for port 0.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    pub fn local_address(&self) -> io::Result<Address> {
+        address(self.system().local_address(self.raw(), self.0.inner().kind))
+    }
+}
+
+impl Datagram {
+    /// Where it is bound.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    pub fn local_address(&self) -> io::Result<Address> {
+        address(self.system().local_address(self.raw(), self.0.inner().kind))
+    }
+
+    /// From here on, datagrams go to and come from this address alone.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    pub fn connect(&self, to: &Address) -> io::Result<()> {
+        self.system().connect_datagram(self.raw(), &to.to_system()?)
+    }
+}

@@ -1,0 +1,116 @@
+//! Making, asking and closing descriptors: calls that never wait.
+
+use std::{
+    io,
+    mem::ManuallyDrop,
+    net::Shutdown,
+    ops::Deref,
+    os::fd::{FromRawFd, IntoRawFd, RawFd},
+};
+
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use crate::{address::Address, handle::Kind, port::ListenOptions};
+
+/// A look at a socket that belongs to a handle.
+struct Borrowed(ManuallyDrop<Socket>);
+
+impl Borrowed {
+    fn new(raw: RawFd) -> Borrowed {
+        // SAFETY: the caller has a handle, which keeps the descriptor open; it is not closed here.
+        Borrowed(ManuallyDrop::new(unsafe { Socket::from_raw_fd(raw) }))
+    }
+}
+
+impl Deref for Borrowed {
+    type Target = Socket;
+
+    fn deref(&self) -> &Socket {
+        &self.0
+    }
+}
+
+fn open(address: &Address, kind: Type, nonblocking: bool) -> io::Result<Socket> {
+    let domain = match address {
+        Address::Ip(address) => Domain::for_address(*address),
+        Address::Local(_) => Domain::UNIX,
+    };
+    // Close-on-exec from the first moment, by the call itself.
+    let socket = Socket::new(domain, kind, None)?;
+    if nonblocking {
+        socket.set_nonblocking(true)?;
+    }
+    Ok(socket)
+}
+
+pub(super) fn listen(address: &Address, options: &ListenOptions, nonblocking: bool) -> io::Result<(RawFd, Kind)> {
+    let socket = open(address, Type::STREAM, nonblocking)?;
+    let kind = match address {
+        Address::Ip(address) => {
+            // A port whose connections still linger may be used again; one that listens may not.
+            socket.set_reuse_address(true)?;
+            if options.reuse_port {
+                socket.set_reuse_port(true)?;
+            }
+            if let (true, Some(only)) = (address.is_ipv6(), options.only_v6) {
+                socket.set_only_v6(only)?;
+            }
+            Kind::Tcp
+        }
+        Address::Local(_) => Kind::LocalStream,
+    };
+    socket.bind(&address.to_system()?)?;
+    socket.listen(options.backlog)?;
+    Ok((socket.into_raw_fd(), kind))
+}
+
+pub(super) fn stream(address: &Address, nonblocking: bool) -> io::Result<(RawFd, Kind)> {
+    let socket = open(address, Type::STREAM, nonblocking)?;
+    let kind = match address {
+        Address::Ip(_) => Kind::Tcp,
+        Address::Local(_) => Kind::LocalStream,
+    };
+    Ok((socket.into_raw_fd(), kind))
+}
+
+pub(super) fn datagram(address: &Address, nonblocking: bool) -> io::Result<(RawFd, Kind)> {
+    let socket = open(address, Type::DGRAM, nonblocking)?;
+    let kind = match address {
+        Address::Ip(_) => Kind::Udp,
+        Address::Local(_) => Kind::LocalDatagram,
+    };
+    // The empty path is a socket without a name.
+    if address.as_path().is_none_or(|path| !path.as_os_str().is_empty()) {
+        socket.bind(&address.to_system()?)?;
+    }
+    Ok((socket.into_raw_fd(), kind))
+}
+
+pub(super) fn connect_datagram(raw: RawFd, address: &SockAddr) -> io::Result<()> {
+    Borrowed::new(raw).connect(address)
+}
+
+pub(super) fn close(raw: RawFd, _kind: Kind) {
+    // SAFETY: the handle that owned it is being dropped, and no operation on it is under way.
+    drop(unsafe { std::os::fd::OwnedFd::from_raw_fd(raw) });
+}
+
+pub(super) fn shutdown(raw: RawFd, how: Shutdown) -> io::Result<()> {
+    Borrowed::new(raw).shutdown(how)
+}
+
+pub(super) fn local_address(raw: RawFd) -> io::Result<SockAddr> {
+    Borrowed::new(raw).local_addr()
+}
+
+pub(super) fn peer_address(raw: RawFd) -> io::Result<SockAddr> {
+    Borrowed::new(raw).peer_addr()
+}
+
+pub(super) fn nodelay(raw: RawFd) -> io::Result<bool> {
+    Borrowed::new(raw).tcp_nodelay()
+}
+
+pub(super) fn set_nodelay(raw: RawFd, nodelay: bool) -> io::Result<()> {
+    Borrowed::new(raw).set_tcp_nodelay(nodelay)
+}

@@ -1,0 +1,247 @@
+//! The one place that chooses a platform, and what each platform supplies.
+//!
+//! # The contract of a back end
+//!
+//! A `System` is the part of a back end that all threads of a port share: it makes handles, changes and closes
+//! them. A [`Driver`] is one thread's part: it starts operations, looks for their ends, and sleeps. Above them
+//! stand the rules that hold on every system, so that no back end has to keep them:
+//!
+//! - on one handle there is at most one operation each way (`turn`), unless its request has no direction (files);
+//! - timers, posts, waiting in line and what is offloaded never reach a driver;
+//! - whoever holds a `Flight` may use the request's pointers, and ends the operation by giving the flight up.
+//!
+//! What a driver owes:
+//!
+//! 1. **Every flight ends once**, by [`Sink::complete`], also after a cancel, also when it fails to start. What
+//!    ends inside `submit` or `cancel` goes to [`Sink::later`].
+//! 2. **Memory is the kernel's until the kernel is done**: no completion before the kernel has told its own.
+//! 3. **The outcome is the operation's own**: a count, a handle, or the system's error code; never guessed from
+//!    what else is known. A stream's end is what a receive returned, never what a readiness flag said.
+//! 4. **A cancel is a request.** It may come for an operation that has just ended (then nothing happens) or that
+//!    wins (then its result counts). A cancelled operation ends with [`error::CODE_CANCELLED`].
+//! 5. **Sends and writes are whole**: short transfers are continued here. Receives are as short as they come.
+//!    Reads from files (`ReadAt`) are continued until the buffer is full or the file ends.
+//! 6. **A wait sleeps at most `timeout`, rounded up, and ends early** when the quay's waker is used. It begins by
+//!    handing to the kernel whatever was submitted. `EINTR` and its like end it early and well.
+//! 7. **Nothing is unbounded**: what the kernel does not take at once waits in a list of flights, whose number is
+//!    that of the slots.
+//! 8. **Nothing is allocated for an operation** in the steady state.
+
+pub(crate) mod lending;
+pub(crate) mod offload;
+#[cfg(feature = "sim")]
+pub(crate) mod sim;
+
+use std::{
+    io,
+    net::Shutdown,
+    time::{Duration, Instant},
+};
+
+use socket2::SockAddr;
+
+use crate::{
+    address::Address,
+    handle::Kind,
+    op::{
+        Outcome, slab,
+        slot::{Flight, Slot},
+    },
+    port::{Backend, Config, ListenOptions},
+    quay::Quay,
+    sink::Sink,
+};
+
+cfg_select! {
+    windows => {
+        pub(crate) mod windows;
+        use windows as os;
+    }
+    target_os = "linux" => {
+        pub(crate) mod linux;
+        use linux as os;
+    }
+    _ => {
+        compile_error!("ostia-port has no back end for this system: Windows and Linux are what it knows");
+    }
+}
+
+pub(crate) use os::{
+    Aside, Memo, MessageHeader, OsRequest, Raw, Slice, SysPath, blocking, error, raw_of, slice,
+};
+
+/// One thread's part of a back end. What its methods owe is written above.
+pub(crate) trait Driver {
+    /// Starts an operation.
+    fn submit(&mut self, flight: Flight, sink: &mut Sink);
+
+    /// Asks for the end of an operation whose flight this driver, or one at the same quay, has. The slot is
+    /// pinned: it may end meanwhile, and is not used again before this returns.
+    fn cancel(&mut self, slot: &'static Slot, sink: &mut Sink);
+
+    /// Hands over what was submitted, tells what has ended, and sleeps until something ends if nothing has.
+    fn wait(&mut self, timeout: Option<Duration>, slots: &slab::Owned, sink: &mut Sink) -> io::Result<()>;
+
+    /// The earliest timer of the quay is now this one. Called from whichever thread set it.
+    fn deadline_changed(&mut self, _deadline: Instant) {}
+
+    /// Which back end this is.
+    fn backend(&self) -> Backend;
+}
+
+/// The part of a back end that all threads of a port share.
+#[derive(Debug)]
+pub(crate) enum System {
+    Os(os::System),
+    #[cfg(feature = "sim")]
+    Sim(sim::System),
+}
+
+/// One thread's part of whichever back end the port has.
+#[derive(Debug)]
+pub(crate) enum AnyDriver {
+    Os(os::Driver),
+    #[cfg(feature = "sim")]
+    Sim(sim::Driver),
+}
+
+/// Wakes the thread, or one of the threads, that sleep at a quay.
+#[derive(Debug)]
+pub(crate) enum Waker {
+    Os(os::Waker),
+    #[cfg(feature = "sim")]
+    Sim(sim::Waker),
+}
+
+/// One call to whichever it is.
+macro_rules! each {
+    ($kind:ident, $of:expr, $one:ident => $call:expr) => {
+        match $of {
+            $kind::Os($one) => $call,
+            #[cfg(feature = "sim")]
+            $kind::Sim($one) => $call,
+        }
+    };
+}
+
+impl Waker {
+    pub(crate) fn wake(&self) -> io::Result<()> {
+        each!(Waker, self, waker => waker.wake())
+    }
+}
+
+impl Driver for AnyDriver {
+    #[inline]
+    fn submit(&mut self, flight: Flight, sink: &mut Sink) {
+        each!(AnyDriver, self, driver => driver.submit(flight, sink))
+    }
+
+    fn cancel(&mut self, slot: &'static Slot, sink: &mut Sink) {
+        each!(AnyDriver, self, driver => driver.cancel(slot, sink))
+    }
+
+    #[inline]
+    fn wait(&mut self, timeout: Option<Duration>, slots: &slab::Owned, sink: &mut Sink) -> io::Result<()> {
+        each!(AnyDriver, self, driver => driver.wait(timeout, slots, sink))
+    }
+
+    fn deadline_changed(&mut self, deadline: Instant) {
+        each!(AnyDriver, self, driver => driver.deadline_changed(deadline))
+    }
+
+    fn backend(&self) -> Backend {
+        each!(AnyDriver, self, driver => driver.backend())
+    }
+}
+
+impl System {
+    /// Opens the back end that is asked for, or the best there is.
+    pub(crate) fn open(config: &Config) -> io::Result<System> {
+        match config.backend {
+            #[cfg(feature = "sim")]
+            Backend::Sim => sim::System::open(config).map(System::Sim),
+            _ => os::System::open(config).map(System::Os),
+        }
+    }
+
+    /// Which back end this is.
+    pub(crate) fn backend(&self) -> Backend {
+        each!(System, self, system => system.backend())
+    }
+
+    /// The calling thread's part; its waker is left at the quay.
+    pub(crate) fn driver(&self, config: &Config, quay: &'static Quay) -> io::Result<AnyDriver> {
+        match self {
+            System::Os(system) => system.driver(config, quay).map(AnyDriver::Os),
+            #[cfg(feature = "sim")]
+            System::Sim(system) => system.driver(config, quay).map(AnyDriver::Sim),
+        }
+    }
+
+    /// Whether all berths of a port wait at one quay.
+    pub(crate) fn shares_quay(&self) -> bool {
+        matches!(self.backend(), Backend::Iocp)
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        match self {
+            System::Os(_) => Instant::now(),
+            #[cfg(feature = "sim")]
+            System::Sim(system) => system.now(),
+        }
+    }
+
+    /// A listener, bound and listening.
+    pub(crate) fn listen(&self, address: &Address, options: &ListenOptions) -> io::Result<(Raw, Kind)> {
+        each!(System, self, system => system.listen(address, options))
+    }
+
+    /// A stream that can be connected to such an address.
+    pub(crate) fn stream(&self, address: &Address) -> io::Result<(Raw, Kind)> {
+        each!(System, self, system => system.stream(address))
+    }
+
+    /// A socket for datagrams, bound.
+    pub(crate) fn datagram(&self, address: &Address) -> io::Result<(Raw, Kind)> {
+        each!(System, self, system => system.datagram(address))
+    }
+
+    pub(crate) fn connect_datagram(&self, raw: Raw, address: &SockAddr) -> io::Result<()> {
+        each!(System, self, system => system.connect_datagram(raw, address))
+    }
+
+    /// Makes a raw handle ready for operations of this port.
+    pub(crate) fn attach(&self, raw: Raw, kind: Kind, memo: &mut Memo) -> io::Result<()> {
+        each!(System, self, system => system.attach(raw, kind, memo))
+    }
+
+    /// Closes a handle on which no operation is under way.
+    pub(crate) fn close(&self, raw: Raw, kind: Kind, memo: &mut Memo) {
+        each!(System, self, system => system.close(raw, kind, memo));
+    }
+
+    pub(crate) fn shutdown(&self, raw: Raw, kind: Kind, how: Shutdown) -> io::Result<()> {
+        each!(System, self, system => system.shutdown(raw, kind, how))
+    }
+
+    pub(crate) fn local_address(&self, raw: Raw, kind: Kind) -> io::Result<SockAddr> {
+        each!(System, self, system => system.local_address(raw, kind))
+    }
+
+    pub(crate) fn peer_address(&self, raw: Raw, kind: Kind) -> io::Result<SockAddr> {
+        each!(System, self, system => system.peer_address(raw, kind))
+    }
+
+    pub(crate) fn nodelay(&self, raw: Raw, kind: Kind) -> io::Result<bool> {
+        each!(System, self, system => system.nodelay(raw, kind))
+    }
+
+    pub(crate) fn set_nodelay(&self, raw: Raw, kind: Kind, nodelay: bool) -> io::Result<()> {
+        each!(System, self, system => system.set_nodelay(raw, kind, nodelay))
+    }
+}
+
+/// How an operation ends that was cancelled before a back end saw it.
+pub(crate) fn cancelled() -> Outcome {
+    Outcome::error(error::CODE_CANCELLED)
+}

@@ -1,0 +1,128 @@
+//! The simulated back end.
+
+use std::{
+    io,
+    net::Shutdown,
+    time::{Duration, Instant},
+};
+
+use socket2::SockAddr;
+
+use crate::{
+    address::Address,
+    handle::Kind,
+    op::{
+        slab,
+        slot::{Flight, Slot},
+    },
+    port::{Backend, Config, ListenOptions},
+    quay::Quay,
+    sink::Sink,
+    sys::{Memo, Raw},
+};
+
+/// How the simulation behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Options {
+    /// The number from which all its choices follow.
+    pub seed: u64,
+}
+
+#[derive(Debug)]
+pub(crate) enum System {}
+
+fn unsupported<T>() -> io::Result<T> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+impl System {
+    pub(crate) fn open(_config: &Config) -> io::Result<System> {
+        unsupported()
+    }
+
+    pub(crate) fn backend(&self) -> Backend {
+        match *self {}
+    }
+
+    pub(crate) fn driver(&self, _config: &Config, _quay: &'static Quay) -> io::Result<Driver> {
+        match *self {}
+    }
+
+    pub(crate) fn listen(&self, _address: &Address, _options: &ListenOptions) -> io::Result<(Raw, Kind)> {
+        match *self {}
+    }
+
+    pub(crate) fn stream(&self, _address: &Address) -> io::Result<(Raw, Kind)> {
+        match *self {}
+    }
+
+    pub(crate) fn datagram(&self, _address: &Address) -> io::Result<(Raw, Kind)> {
+        match *self {}
+    }
+
+    pub(crate) fn connect_datagram(&self, _raw: Raw, _address: &SockAddr) -> io::Result<()> {
+        match *self {}
+    }
+
+    pub(crate) fn attach(&self, _raw: Raw, _kind: Kind, _memo: &mut Memo) -> io::Result<()> {
+        match *self {}
+    }
+
+    pub(crate) fn close(&self, _raw: Raw, _kind: Kind, _memo: &mut Memo) {
+        match *self {}
+    }
+
+    pub(crate) fn shutdown(&self, _raw: Raw, _kind: Kind, _how: Shutdown) -> io::Result<()> {
+        match *self {}
+    }
+
+    pub(crate) fn local_address(&self, _raw: Raw, _kind: Kind) -> io::Result<SockAddr> {
+        match *self {}
+    }
+
+    pub(crate) fn peer_address(&self, _raw: Raw, _kind: Kind) -> io::Result<SockAddr> {
+        match *self {}
+    }
+
+    pub(crate) fn nodelay(&self, _raw: Raw, _kind: Kind) -> io::Result<bool> {
+        match *self {}
+    }
+
+    pub(crate) fn set_nodelay(&self, _raw: Raw, _kind: Kind, _nodelay: bool) -> io::Result<()> {
+        match *self {}
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        match *self {}
+    }
+}
+
+#[derive(Debug)]
+pub(crate) enum Driver {}
+
+impl super::Driver for Driver {
+    fn submit(&mut self, _flight: Flight, _sink: &mut Sink) {
+        match *self {}
+    }
+
+    fn cancel(&mut self, _slot: &'static Slot, _sink: &mut Sink) {
+        match *self {}
+    }
+
+    fn wait(&mut self, _timeout: Option<Duration>, _slots: &slab::Owned, _sink: &mut Sink) -> io::Result<()> {
+        match *self {}
+    }
+
+    fn backend(&self) -> Backend {
+        match *self {}
+    }
+}
+
+#[derive(Debug)]
+pub(crate) enum Waker {}
+
+impl Waker {
+    pub(crate) fn wake(&self) -> io::Result<()> {
+        match *self {}
+    }
+}

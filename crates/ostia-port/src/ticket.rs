@@ -1,0 +1,70 @@
+//! What the caller holds while an operation is under way.
+
+use std::{fmt, io, marker::PhantomData};
+
+use crate::op::{Op, TicketId, slot::Slot};
+
+/// The claim to the result of one operation. It may be sent to another thread, and outlive the berth.
+///
+/// Dropping it abandons the operation: a cancel is asked for, nobody waits, and the operation's buffers and
+/// handles live on until the kernel has given them back. Then they are dropped, with whatever the result was: a
+/// connection accepted too late is closed.
+#[must_use = "dropping a ticket abandons its operation"]
+pub struct Ticket<O: Op> {
+    slot: Option<&'static Slot>,
+    id: TicketId,
+    op: PhantomData<fn() -> O>,
+}
+
+impl<O: Op> Ticket<O> {
+    pub(crate) fn new(slot: &'static Slot) -> Ticket<O> {
+        Ticket { slot: Some(slot), id: slot.id(), op: PhantomData }
+    }
+
+    /// The name by which packets speak of this operation.
+    pub fn id(&self) -> TicketId {
+        self.id
+    }
+
+    /// The result, once, when the operation has ended: what it told, and what it gives back. Of an operation that
+    /// yields many, after the last of them has been taken by [`Ticket::next`].
+    pub fn poll(&mut self) -> Option<(io::Result<O::Out>, O::Back)> {
+        let slot = self.slot.filter(|slot| slot.is_done() && !(O::MANY && slot.has_items()))?;
+        self.slot = None;
+        Some(slot.take_done::<O>().finish_with())
+    }
+
+    /// Whether the operation has ended; then [`Ticket::poll`] has the result, unless it has given it already.
+    pub fn is_done(&self) -> bool {
+        self.slot.is_none_or(Slot::is_done)
+    }
+
+    /// One more result of an operation that yields many. After the last one, and after its end, none: a result
+    /// that came before the end is still given first.
+    pub fn next(&mut self) -> Option<io::Result<O::Item>> {
+        let slot = self.slot?;
+        Some(slot.item_of::<O>(slot.next_item()?))
+    }
+
+    /// Asks for the operation's end. It still ends once, and tells how: cancelled, or with a result that had
+    /// already won. May be called from any thread, costs no memory, and is never lost.
+    pub fn cancel(&mut self) {
+        if let Some(slot) = self.slot.filter(|slot| !slot.is_done()) {
+            slot.cancel();
+        }
+    }
+}
+
+impl<O: Op> Drop for Ticket<O> {
+    fn drop(&mut self) {
+        if let Some(slot) = self.slot {
+            slot.abandon();
+        }
+    }
+}
+
+impl<O: Op> fmt::Debug for Ticket<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticket").field("id", &self.id).field("done", &self.is_done()).finish()
+    }
+}
