@@ -1,0 +1,141 @@
+//! Console control events, which come on a thread that the system starts for each.
+//!
+//! The handler tells the subscribers on that thread. After close, log-off and shutdown the system ends the process as
+//! soon as the handler returns, or after some seconds; so for these `deliver` returns when the subscribers are done.
+
+use std::{
+    io,
+    sync::{Mutex, PoisonError},
+};
+
+use windows_sys::{
+    Win32::System::Console::{
+        CTRL_BREAK_EVENT, CTRL_C_EVENT, CTRL_CLOSE_EVENT, CTRL_LOGOFF_EVENT, CTRL_SHUTDOWN_EVENT,
+        SetConsoleCtrlHandler,
+    },
+    core::BOOL,
+};
+
+use super::outcome;
+use crate::signals::{Signal, deliver};
+
+/// How many signals are listened to: the handler is set while there are some.
+static LISTENED: Mutex<u32> = Mutex::new(0);
+
+/// Starts listening. What is ignored cannot be found out here.
+pub(crate) fn listen(_signal: Signal, _even_if_ignored: bool) -> io::Result<bool> {
+    let mut listened = LISTENED.lock().unwrap_or_else(PoisonError::into_inner);
+    if *listened == 0 {
+        set(true)?;
+    }
+    *listened += 1;
+    Ok(true)
+}
+
+pub(crate) fn unlisten(_signal: Signal) {
+    let mut listened = LISTENED.lock().unwrap_or_else(PoisonError::into_inner);
+    *listened -= 1;
+    if *listened == 0 {
+        // It fails only when the handler is gone already.
+        let _ = set(false);
+    }
+}
+
+pub(crate) fn ignore_broken_pipes() -> io::Result<()> {
+    Ok(())
+}
+
+fn set(on: bool) -> io::Result<()> {
+    // SAFETY: the handler is a function of this program, which may be called at any time, on any thread.
+    outcome(unsafe { SetConsoleCtrlHandler(Some(on_event), on.into()) })
+}
+
+/// True keeps the next handler, at last the system's, from being called.
+extern "system" fn on_event(event: u32) -> BOOL {
+    let signal = match event {
+        CTRL_C_EVENT => Signal::Interrupt,
+        CTRL_BREAK_EVENT => Signal::Break,
+        CTRL_CLOSE_EVENT => Signal::Close,
+        CTRL_LOGOFF_EVENT => Signal::LogOff,
+        CTRL_SHUTDOWN_EVENT => Signal::Shutdown,
+        _ => return 0,
+    };
+    deliver(signal).into()
+}
+
+/// Nothing here can be polled: event loops are reached by `wake`.
+#[derive(Debug)]
+pub(crate) struct Doorbell;
+
+impl Doorbell {
+    #[expect(clippy::unnecessary_wraps, reason = "it fails on other platforms")]
+    pub(crate) fn new() -> io::Result<Doorbell> {
+        Ok(Doorbell)
+    }
+
+    pub(crate) fn ring(&self) {}
+
+    pub(crate) fn silence(&self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{Arc, Barrier, mpsc},
+        thread,
+        time::Duration,
+    };
+
+    use super::*;
+    use crate::signals::Signals;
+
+    /// The handler is called as the system would: Wine has no console to close. One test, as subscriptions are the
+    /// process's.
+    #[test]
+    fn a_close_is_held_until_every_subscriber_is_done() {
+        assert_eq!(on_event(CTRL_C_EVENT), 0, "nobody listens");
+
+        let one = Signals::to(Signal::ALL).open().unwrap();
+        let other = Signals::to([Signal::Close]).open().unwrap();
+        assert_eq!(on_event(CTRL_C_EVENT), 1);
+        assert_eq!(one.try_next(), Some(Signal::Interrupt));
+        assert_eq!(other.try_next(), None);
+        assert_eq!(on_event(77), 0, "no event that is known");
+
+        let (returned, result) = mpsc::channel();
+        let handler = thread::spawn(move || returned.send(on_event(CTRL_CLOSE_EVENT)).unwrap());
+        assert_eq!(one.wait(None), Some(Signal::Close));
+        assert_eq!(other.wait(None), Some(Signal::Close));
+        one.done();
+        // Not done: nothing may arrive, however long one waits.
+        assert!(result.recv_timeout(Duration::from_millis(50)).is_err());
+        drop(other);
+        assert_eq!(result.recv(), Ok(1));
+        handler.join().unwrap();
+
+        // A subscriber that is never done uses up its patience, and no more.
+        drop(one);
+        let never = Signals::to([Signal::Shutdown]).patience(Duration::from_millis(20)).open().unwrap();
+        assert_eq!(on_event(CTRL_SHUTDOWN_EVENT), 1);
+        assert_eq!(on_event(CTRL_CLOSE_EVENT), 0, "nobody listens to that any more");
+        assert_eq!(never.try_next(), Some(Signal::Shutdown));
+        drop(never);
+
+        // What wakes is called for each; what it breaks is its own.
+        let met = Arc::new(Barrier::new(2));
+        let meeting = met.clone();
+        let woken = Signals::to([Signal::Break])
+            .wake(move |signal| {
+                meeting.wait();
+                panic!("{signal} breaks the callback");
+            })
+            .open()
+            .unwrap();
+        let handler = thread::spawn(|| on_event(CTRL_BREAK_EVENT));
+        met.wait();
+        assert_eq!(woken.wait(None), Some(Signal::Break));
+        assert_eq!(handler.join().unwrap(), 1);
+        drop(woken);
+        assert_eq!(on_event(CTRL_BREAK_EVENT), 0, "nobody listens any more");
+    }
+}
