@@ -31,3 +31,8 @@ mod sys;
 pub mod topology;
 
 pub use cpus::{CpuList, CpuSet};
+
+/// Runs what README shows.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

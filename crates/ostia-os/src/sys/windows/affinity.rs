@@ -26,11 +26,11 @@ pub(crate) type Previous = CpuSet;
 /// threads into any group, even if it was started in one.
 pub(crate) fn allowed() -> io::Result<CpuSet> {
     let mut allowed = records::active(&topology::ask(RelationGroup)?)?;
-    if let (Some([group]), Some((mask, system))) = (process_groups().as_deref(), process_mask())
+    if let (Some(group), Some((mask, system))) = (process_group(), process_mask())
         && mask != 0
         && mask != system
     {
-        allowed = allowed.intersection(&set(*group, mask));
+        allowed = allowed.intersection(&set(group, mask));
     }
     let job = job_groups().into_iter().fold(CpuSet::new(), |all, one| {
         // A mask of 0 is the whole group.
@@ -98,17 +98,20 @@ fn set(group: u16, mask: usize) -> CpuSet {
     CpuSet::from_words(words)
 }
 
-/// The groups that the process has threads in.
-fn process_groups() -> Option<Vec<u16>> {
-    let mut groups = vec![0u16; MAX_GROUPS];
+/// The group that all the process's threads are in; nothing when they are in several.
+fn process_group() -> Option<u16> {
+    let mut groups = [0u16; MAX_GROUPS];
     let mut count = u16::try_from(groups.len()).ok()?;
     // SAFETY: it takes nothing and gives a constant that stands for this process.
     let process = unsafe { GetCurrentProcess() };
     // SAFETY: the array has room for `count` numbers, and both live across the call.
     let result = unsafe { GetProcessGroupAffinity(process, &raw mut count, groups.as_mut_ptr()) };
-    outcome(result).ok()?;
-    groups.truncate(usize::from(count));
-    Some(groups)
+    match (outcome(result), groups.get(..usize::from(count))?) {
+        (Ok(()), [group]) => Some(*group),
+        (Ok(()), _) => None,
+        // Wine does not tell. The only group there can be is this thread's.
+        (Err(_), _) => u16::try_from(current().ok()?.words().len()).ok()?.checked_sub(1),
+    }
 }
 
 /// The process's mask and the system's, in the process's group. Both are 0 when it has threads in several.
