@@ -19,6 +19,21 @@ pub enum Address {
 }
 
 impl Address {
+    /// The local address of this name, the same on every system: a Unix socket in a folder that this user alone may
+    /// enter (it is made), or a named pipe.
+    ///
+    /// # Errors
+    ///
+    /// If the name is empty or has a separator in it, or the folder cannot be had.
+    pub fn local(name: &str) -> io::Result<Address> {
+        if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\\', '\0']) {
+            let why =
+                format!("{name:?} is no name for a local address: it may have no separator and not be empty");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
+        crate::sys::local_path(name).map(Address::Local)
+    }
+
     /// The path of a local address.
     pub fn as_path(&self) -> Option<&Path> {
         match self {
@@ -75,5 +90,20 @@ impl fmt::Display for Address {
             Address::Local(path) if path.as_os_str().is_empty() => f.write_str("(unnamed)"),
             Address::Local(path) => path.display().fmt(f),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_local_name_is_a_name_and_not_a_path() {
+        for name in ["", ".", "..", "a/b", r"a\b", "a\0b"] {
+            assert_eq!(Address::local(name).unwrap_err().kind(), io::ErrorKind::InvalidInput, "{name:?}");
+        }
+        let path = Address::local("ostia-test-name").unwrap();
+        let path = path.as_path().expect("it is local");
+        assert!(path.ends_with("ostia-test-name"), "{}", path.display());
     }
 }

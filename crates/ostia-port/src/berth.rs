@@ -52,6 +52,9 @@ impl<O> Error for Refused<O> {
 }
 
 /// What became of the operations of a berth, or of all berths of a port.
+///
+/// Where berths share a completion port (IOCP), an operation counts as ended at the berth that was told of it: there
+/// the sums are those of the port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Report {
     /// Submitted, all in all.

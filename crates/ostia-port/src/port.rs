@@ -174,8 +174,9 @@ impl Builder {
                 Some("uring") => Backend::Uring,
                 Some("epoll") => Backend::Epoll,
                 Some("iocp") => Backend::Iocp,
+                #[cfg(feature = "sim")]
+                Some("sim") => Backend::Sim,
                 Some("" | "auto") => Backend::Auto,
-                // The simulation is not for whole programs; a test that wants it says so itself.
                 _ => {
                     let why = format!("OSTIA_BACKEND is {named:?}: it may be auto, uring, epoll or iocp");
                     return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
@@ -511,6 +512,9 @@ impl Port {
             let why = format!("{} berths of the port are still open", berths.len());
             return Err(io::Error::new(io::ErrorKind::TimedOut, why));
         }
+        drop(berths);
+        // Work that nobody will run any more may hold this very port.
+        while shared.posts.pop().is_some() {}
         Ok(*shared.report.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Slots are made in chunks and never given back to the system: a ticket, a late cancel or the kernel may know a
 //! slot longer than its berth lives. When a berth closes, its slab goes to a pool of the process and serves the
-//! next berth; what a dead berth had to leave behind (a read the kernel would not give up) stays out of use.
+//! next berth. A slab in which a dead berth had to leave something behind (a read the kernel would not give up) is
+//! not used again.
 //!
 //! Only the thread of the berth takes slots. Any thread may give one back: the owner to its own list, the others
 //! to a stack that the owner empties when its list runs dry.
@@ -206,8 +207,13 @@ impl Owned {
 
 impl Drop for Owned {
     fn drop(&mut self) {
+        let left_behind = self.under_way().next().is_some();
         // In this order: a slot given back by now goes to the list of foreigners.
         self.slab.owner.store(0, Ordering::Release);
+        if left_behind {
+            // The kernel still has some of its memory: no other berth is to meet those operations.
+            return;
+        }
         POOL.lock().unwrap_or_else(PoisonError::into_inner).push(self.slab);
     }
 }

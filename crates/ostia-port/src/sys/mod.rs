@@ -67,7 +67,7 @@ cfg_select! {
 }
 
 pub(crate) use os::{
-    Aside, Memo, MessageHeader, OsRequest, Raw, Slice, SysPath, blocking, error, raw_of, slice,
+    Aside, Memo, MessageHeader, OsRequest, Raw, Slice, SysPath, blocking, error, local_path, raw_of, slice,
 };
 
 /// One thread's part of a back end. What its methods owe is written above.

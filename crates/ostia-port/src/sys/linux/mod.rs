@@ -3,6 +3,7 @@
 pub(crate) mod blocking;
 pub(crate) mod epoll;
 pub(crate) mod error;
+pub(crate) mod local;
 mod path;
 mod socket;
 pub(crate) mod uring;
@@ -40,6 +41,8 @@ pub(crate) struct Aside;
 #[derive(Debug, Default)]
 pub(crate) struct Memo {
     pub(crate) epoll: epoll::Memo,
+    /// The name in the file system that goes when the handle does.
+    name: Option<local::Name>,
 }
 
 /// What `recvmsg` and `sendmsg` want.
@@ -69,6 +72,11 @@ pub(crate) fn slice(base: *mut u8, len: usize) -> Slice {
 /// The descriptor that an operation yielded.
 pub(crate) fn raw_of(value: usize) -> Raw {
     Raw::try_from(value).expect("a descriptor is a small number")
+}
+
+/// Where a local address of this name is.
+pub(crate) fn local_path(name: &str) -> io::Result<std::path::PathBuf> {
+    Ok(local::folder()?.join(name))
 }
 
 #[derive(Debug)]
@@ -152,12 +160,16 @@ impl System {
         socket::connect_datagram(raw, address)
     }
 
-    pub(crate) fn attach(&self, _raw: Raw, _kind: Kind, _memo: &mut Memo) -> io::Result<()> {
+    pub(crate) fn attach(&self, raw: Raw, kind: Kind, memo: &mut Memo) -> io::Result<()> {
+        memo.name = socket::name(raw, kind);
         Ok(())
     }
 
     pub(crate) fn close(&self, raw: Raw, kind: Kind, memo: &mut Memo) {
         memo.epoll.forget(raw);
+        if let Some(name) = memo.name.take() {
+            name.remove();
+        }
         socket::close(raw, kind);
     }
 

@@ -59,7 +59,7 @@ pub(super) fn listen(address: &Address, options: &ListenOptions, nonblocking: bo
         }
         Address::Local(_) => Kind::LocalStream,
     };
-    socket.bind(&address.to_system()?)?;
+    bind(&socket, address)?;
     socket.listen(options.backlog)?;
     Ok((socket.into_raw_fd(), kind))
 }
@@ -81,9 +81,28 @@ pub(super) fn datagram(address: &Address, nonblocking: bool) -> io::Result<(RawF
     };
     // The empty path is a socket without a name.
     if address.as_path().is_none_or(|path| !path.as_os_str().is_empty()) {
-        socket.bind(&address.to_system()?)?;
+        bind(&socket, address)?;
     }
     Ok((socket.into_raw_fd(), kind))
+}
+
+fn bind(socket: &Socket, address: &Address) -> io::Result<()> {
+    match address {
+        Address::Ip(address) => socket.bind(&(*address).into()),
+        Address::Local(path) => super::local::bind(socket, path),
+    }
+}
+
+/// The name in the file system that goes with the handle: that of a listener, or of a datagram socket. An accepted
+/// stream has its listener's name, which is not its own.
+pub(super) fn name(raw: RawFd, kind: Kind) -> Option<super::local::Name> {
+    let socket = Borrowed::new(raw);
+    let owns = match kind {
+        Kind::LocalStream => socket.is_listener().unwrap_or(false),
+        Kind::LocalDatagram => true,
+        _ => false,
+    };
+    owns.then(|| super::local::Name::of(&socket)).flatten()
 }
 
 pub(super) fn connect_datagram(raw: RawFd, address: &SockAddr) -> io::Result<()> {

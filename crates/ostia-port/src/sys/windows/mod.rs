@@ -60,6 +60,11 @@ pub(crate) fn raw_of(value: usize) -> Raw {
     value
 }
 
+/// Where a local address of this name is.
+pub(crate) fn local_path(name: &str) -> io::Result<PathBuf> {
+    Ok(PathBuf::from(format!(r"\\.\pipe\{name}")))
+}
+
 #[derive(Debug)]
 pub(crate) enum System {}
 
