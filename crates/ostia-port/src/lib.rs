@@ -67,3 +67,7 @@ pub use crate::{
 pub mod sim {
     pub use crate::sys::sim::Options;
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
