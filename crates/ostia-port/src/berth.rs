@@ -225,14 +225,20 @@ impl Berth {
         };
         self.sink.room = share.saturating_sub(self.sink.packets.len());
         if timeout != Some(Duration::ZERO) {
+            self.driver.lie_down();
             self.quay.lie_down();
             let shared = self.port.shared();
-            if self.quay.has_nudges() || !shared.posts.is_empty() || shared.is_closing() {
+            let left = self.quay.has_nudges() || self.quay.has_strays() || !shared.posts.is_empty();
+            if left || shared.is_closing() {
                 timeout = Some(Duration::ZERO);
             }
         }
+        let ended = self.sink.ended;
         let waited = self.driver.wait(timeout, &self.slots, &mut self.sink);
         self.quay.get_up();
+        if self.sink.ended != ended {
+            self.quay.tell_closers();
+        }
         waited?;
         self.settle();
         let room = batch.limit - batch.packets.len();
@@ -251,6 +257,9 @@ impl Berth {
     }
 
     fn next_timeout(&self, timeout: Option<Duration>) -> Option<Duration> {
+        if self.driver.keeps_time() {
+            return timeout;
+        }
         match self.quay.next_deadline() {
             None => timeout,
             deadline => timeout::until(self.port.now(), deadline, timeout),
@@ -260,12 +269,17 @@ impl Berth {
     /// Does what needs no sleep: nudges, ends that are known, timers whose time has come, turns that have come.
     fn settle(&mut self) {
         let Berth { quay, driver, sink, .. } = self;
+        let ended = sink.ended;
         quay.take_nudges(|slot, why| attend(slot, why, quay, driver, sink));
-        quay.take_strays(&mut sink.packets);
+        if self.open {
+            quay.take_strays(&mut sink.packets);
+        }
         if quay.has_timers() {
             let now = self.port.now();
-            let sink = &mut self.sink;
-            self.quay.take_due(now, |flight| sink.complete(flight, crate::op::Outcome::ok(0)));
+            let next = quay.take_due(now, |flight| sink.complete(flight, crate::op::Outcome::ok(0)));
+            if let Some(next) = next {
+                driver.deadline_changed(next);
+            }
         }
         while !self.sink.later.is_empty() || !self.sink.next.is_empty() {
             while let Some((flight, outcome)) = self.sink.later.pop_front() {
@@ -274,6 +288,9 @@ impl Berth {
             if let Some(next) = self.sink.next.pop_front() {
                 self.launch(next);
             }
+        }
+        if self.sink.ended != ended {
+            self.quay.tell_closers();
         }
     }
 
@@ -310,16 +327,24 @@ impl Berth {
             slot.mark_cancelled();
             attend(slot, CANCEL, self.quay, &mut self.driver, &mut self.sink);
         }
+        self.quay.begin_close();
         loop {
+            self.driver.lie_down();
+            self.quay.lie_down();
             self.settle();
             self.pass_packets_on();
+            if std::mem::take(&mut self.sink.rung)
+                && (self.quay.has_strays() || !self.port.shared().posts.is_empty())
+            {
+                // This berth has received the wake, and can do nothing with what it was for.
+                self.quay.ring_all();
+            }
             wave.retain(|slot| slot.is_under_way() && slot.is_cancelled());
             let left = end.saturating_duration_since(Instant::now());
             if wave.is_empty() || left.is_zero() {
                 break;
             }
             self.sink.room = Batch::MAX;
-            self.quay.lie_down();
             let timeout = if self.quay.has_nudges() { Duration::ZERO } else { left };
             let waited = self.driver.wait(Some(timeout), &self.slots, &mut self.sink);
             self.quay.get_up();
@@ -328,6 +353,8 @@ impl Berth {
                 break;
             }
         }
+        self.quay.get_up();
+        self.quay.end_close();
         report.leaked = wave.len() as u64;
         report.ended = self.sink.ended;
         report.unknown = self.sink.unknown;
@@ -338,6 +365,9 @@ impl Berth {
         self.port.shared().leave(&report);
         // A wake that this berth took may have been meant for the others.
         self.port.shared().pass_on();
+        if self.quay.is_shared() {
+            self.quay.ring_all();
+        }
         report
     }
 

@@ -499,7 +499,7 @@ impl Port {
         let shared = &self.shared;
         shared.closing.store(true, Ordering::Release);
         for quay in &*shared.quays.read().unwrap_or_else(PoisonError::into_inner) {
-            let _ = quay.ring();
+            quay.ring_all();
         }
         let berths = shared.berths.lock().unwrap_or_else(PoisonError::into_inner);
         if berths.contains(&std::thread::current().id()) {

@@ -8,6 +8,10 @@
 //! a system call, and only once for each sleep. A shared quay has sleepers that nobody tells apart: there the bell
 //! is a latch, set by whoever sends the one packet and taken down by whoever receives it, before it looks.
 //!
+//! One wake for one of several sleepers is not enough while a berth of a shared quay closes: it waits for its own
+//! operations, whose ends others may receive, and it receives wakes that only others can answer. So while somebody
+//! closes ([`Quay::begin_close`]), whoever has something for a particular one wakes all ([`Quay::ring_all`]).
+//!
 //! **Nudges.** A slot that wants attention is linked into a list through itself: asking for a cancel needs no
 //! memory and cannot be refused. The bit `QUEUED` of its state says that it hangs there; whoever sets it links it,
 //! and the drain clears it before it reads why.
@@ -50,6 +54,8 @@ pub(crate) struct Quay {
     /// Packets whose receiver is gone.
     strays: Mutex<VecDeque<Packet>>,
     has_strays: AtomicBool,
+    /// Berths of a shared quay that wait for the last of their operations.
+    closers: AtomicU32,
 }
 
 static POOL: Mutex<Vec<&'static Quay>> = Mutex::new(Vec::new());
@@ -68,6 +74,7 @@ impl Quay {
                 has_timers: AtomicBool::new(false),
                 strays: Mutex::new(VecDeque::new()),
                 has_strays: AtomicBool::new(false),
+                closers: AtomicU32::new(0),
             }))
         });
         quay.shared.store(shared, Ordering::Relaxed);
@@ -114,12 +121,54 @@ impl Quay {
         })
     }
 
+    /// Wakes everyone who sleeps here, but not the one who asks.
+    pub(crate) fn ring_all(&self) {
+        if !self.shared.load(Ordering::Relaxed) {
+            let _ = self.ring();
+            return;
+        }
+        // Pairs with the fence in `lie_down`, as in `ring`.
+        fence(Ordering::SeqCst);
+        let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(waker) = &*waker
+            && let Err(error) = waker.wake_all()
+        {
+            tracing::warn!(%error, "not every berth could be woken");
+        }
+    }
+
+    /// A berth waits here for the last of its operations from now on.
+    pub(crate) fn begin_close(&self) {
+        self.closers.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn end_close(&self) {
+        self.closers.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Operations have ended here: if a berth closes, one of them may be what it waits for.
+    pub(crate) fn tell_closers(&self) {
+        if !self.shared.load(Ordering::Relaxed) {
+            return;
+        }
+        // Either the closing berth sees the end of its operation, or we see that it closes.
+        fence(Ordering::SeqCst);
+        if self.closers.load(Ordering::Relaxed) > 0 {
+            self.ring_all();
+        }
+    }
+
+    /// Whether several berths wait here.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.shared.load(Ordering::Relaxed)
+    }
+
     /// From here on the bell wakes this thread. It must now look once more at what may have been left.
     pub(crate) fn lie_down(&self) {
         if !self.shared.load(Ordering::Relaxed) {
             self.bell.store(ASLEEP, Ordering::Relaxed);
-            fence(Ordering::SeqCst);
         }
+        fence(Ordering::SeqCst);
     }
 
     /// The thread is awake, by whatever.
@@ -130,7 +179,6 @@ impl Quay {
     }
 
     /// A shared quay's wake packet has been received: the next ring sends another.
-    #[cfg_attr(not(windows), expect(dead_code, reason = "only IOCP shares a quay"))]
     pub(crate) fn take_down(&self) {
         self.bell.store(AWAKE, Ordering::SeqCst);
     }
@@ -170,7 +218,7 @@ impl Quay {
     }
 
     pub(crate) fn has_nudges(&self) -> bool {
-        !self.nudges.load(Ordering::Relaxed).is_null() || self.has_strays.load(Ordering::Relaxed)
+        !self.nudges.load(Ordering::Relaxed).is_null()
     }
 
     /// Takes all slots that want attention, the longest waiting first, and why.
@@ -204,6 +252,10 @@ impl Quay {
         let _ = self.ring();
     }
 
+    pub(crate) fn has_strays(&self) -> bool {
+        self.has_strays.load(Ordering::Acquire)
+    }
+
     pub(crate) fn take_strays(&self, into: &mut VecDeque<Packet>) {
         if self.has_strays.swap(false, Ordering::Acquire) {
             into.append(&mut self.strays.lock().unwrap_or_else(PoisonError::into_inner));
@@ -234,22 +286,21 @@ impl Quay {
         self.timers.lock().unwrap_or_else(PoisonError::into_inner).next_deadline()
     }
 
-    /// Takes the timers whose time has come.
-    pub(crate) fn take_due(&self, now: Instant, mut each: impl FnMut(Flight)) {
-        if !self.has_timers() {
-            return;
-        }
+    /// Takes the timers whose time has come. If there were any, the deadline that is now the earliest.
+    pub(crate) fn take_due(&self, now: Instant, mut each: impl FnMut(Flight)) -> Option<Instant> {
+        let mut any = false;
         loop {
             let due = {
                 let mut timers = self.timers.lock().unwrap_or_else(PoisonError::into_inner);
                 let due = timers.take_due(now);
                 self.has_timers.store(!timers.is_empty(), Ordering::Release);
-                due
+                due.ok_or(timers.next_deadline())
             };
             match due {
-                Some(flight) => each(flight),
-                None => return,
+                Ok(flight) => each(flight),
+                Err(next) => return next.filter(|_| any),
             }
+            any = true;
         }
     }
 }

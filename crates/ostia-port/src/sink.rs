@@ -28,6 +28,8 @@ pub(crate) struct Sink {
     pub(crate) room: usize,
     /// Operations that ended, told or abandoned.
     pub(crate) ended: u64,
+    /// A wake was received that could have gone to another berth, too.
+    pub(crate) rung: bool,
     /// Completions of which nobody knew.
     pub(crate) unknown: u64,
 }
@@ -42,6 +44,7 @@ impl Sink {
             next: VecDeque::new(),
             room: 0,
             ended: 0,
+            rung: false,
             unknown: 0,
         }
     }
@@ -88,6 +91,13 @@ impl Sink {
     pub(crate) fn unknown(&mut self, key: u64) {
         self.unknown += 1;
         tracing::debug!(key, "a completion of no operation under way");
+    }
+
+    /// The wake packet of a shared quay has been received.
+    #[cfg_attr(not(windows), expect(dead_code, reason = "only IOCP shares a quay"))]
+    pub(crate) fn take_bell_down(&mut self) {
+        self.rung = true;
+        self.quay.take_down();
     }
 
     /// Nothing here waits to be told.

@@ -82,8 +82,19 @@ pub(crate) trait Driver {
     /// Hands over what was submitted, tells what has ended, and sleeps until something ends if nothing has.
     fn wait(&mut self, timeout: Option<Duration>, slots: &slab::Owned, sink: &mut Sink) -> io::Result<()>;
 
-    /// The earliest timer of the quay is now this one. Called from whichever thread set it.
+    /// The thread is about to sleep, and looks once more at what may have been left for it: who wakes all from here
+    /// on wakes this one, too.
+    fn lie_down(&mut self) {}
+
+    /// The earliest timer of the quay is now this one. Called from whichever thread set it, and by the one that has
+    /// taken those that were due.
     fn deadline_changed(&mut self, _deadline: Instant) {}
+
+    /// Whether the system wakes one of the sleepers when the earliest timer is due. Otherwise each sleeps at most
+    /// until then.
+    fn keeps_time(&self) -> bool {
+        false
+    }
 
     /// Which back end this is.
     fn backend(&self) -> Backend;
@@ -128,6 +139,19 @@ impl Waker {
     pub(crate) fn wake(&self) -> io::Result<()> {
         each!(Waker, self, waker => waker.wake())
     }
+
+    /// Wakes every thread that sleeps at the quay, also one that has only said that it will; not the calling one.
+    pub(crate) fn wake_all(&self) -> io::Result<()> {
+        match self {
+            #[cfg(windows)]
+            Waker::Os(waker) => waker.wake_all(),
+            // One thread waits at a quay that is not shared.
+            #[cfg(not(windows))]
+            Waker::Os(waker) => waker.wake(),
+            #[cfg(feature = "sim")]
+            Waker::Sim(waker) => waker.wake(),
+        }
+    }
 }
 
 impl Driver for AnyDriver {
@@ -145,8 +169,16 @@ impl Driver for AnyDriver {
         each!(AnyDriver, self, driver => driver.wait(timeout, slots, sink))
     }
 
+    fn lie_down(&mut self) {
+        each!(AnyDriver, self, driver => driver.lie_down());
+    }
+
     fn deadline_changed(&mut self, deadline: Instant) {
         each!(AnyDriver, self, driver => driver.deadline_changed(deadline))
+    }
+
+    fn keeps_time(&self) -> bool {
+        each!(AnyDriver, self, driver => driver.keeps_time())
     }
 
     fn backend(&self) -> Backend {
