@@ -11,14 +11,14 @@ use ostia_hash::{
     table::Foreign,
 };
 
-#[path = "src/sets.rs"]
+#[path = "src/hash/sets.rs"]
 #[allow(dead_code, reason = "the program uses the rest")]
 mod sets;
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-env-changed=OSTIA_KEYS");
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed=src/sets.rs");
+    println!("cargo::rerun-if-changed=src/hash/sets.rs");
     let flags = env::var("CARGO_ENCODED_RUSTFLAGS")?;
     let build = if flags.contains("target-cpu=native") { "native" } else { "generic" };
     println!("cargo::rustc-env=OSTIA_BENCH_BUILD={build}");

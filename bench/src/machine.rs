@@ -13,6 +13,7 @@ pub(crate) struct Machine {
     model: String,
     cores: usize,
     load: String,
+    kernel: String,
 }
 
 impl Machine {
@@ -20,7 +21,9 @@ impl Machine {
         let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
         let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         Machine {
+            kernel: kernel.trim().to_owned(),
             model: model.map_or_else(|| "unknown".into(), |(_, model)| model.to_owned()),
             cores: thread::available_parallelism().map_or(1, Into::into),
             load: load.split(' ').take(3).collect::<Vec<_>>().join(" "),
@@ -28,12 +31,24 @@ impl Machine {
     }
 
     pub(crate) fn print(&self, command: &str, rounds: usize) {
-        println!("machine: {}, {} cores; vector code: {}", self.model, self.cores, Level::best());
+        println!(
+            "machine: {}, {} cores; kernel {}; vector code: {}",
+            self.model,
+            self.cores,
+            self.kernel,
+            Level::best()
+        );
         println!("load average at the start: {}; rounds: {rounds}; build: {BUILD}", self.load);
         println!("command: {command}");
     }
 
     pub(crate) fn json(&self) -> Value {
-        json!({ "model": self.model, "cores": self.cores, "load": self.load, "vector_code": Level::best().to_string() })
+        json!({
+            "model": self.model,
+            "cores": self.cores,
+            "kernel": self.kernel,
+            "load": self.load,
+            "vector_code": Level::best().to_string(),
+        })
     }
 }

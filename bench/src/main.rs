@@ -1,44 +1,38 @@
-//! `ostia-bench hash`: ours and the peers in one interleaved run.
-#![forbid(unsafe_code)]
+//! `ostia-bench hash` and `ostia-bench port`: ours and the peers in one interleaved run.
 
+// The programs that talk to the kernel without a net under them, and the counting allocator, allow it for
+// themselves and say why.
+#![deny(unsafe_code)]
+
+mod arguments;
 mod gate;
-mod generated;
-mod lookup;
+mod hash;
 mod machine;
 mod measure;
-mod peers;
-mod search;
-mod sets;
+mod port;
 
-use std::{env, fs, path::PathBuf, process::ExitCode};
+use std::{env, fs, process::ExitCode};
 
-use serde_json::json;
+use crate::arguments::Asked;
 
-use crate::{gate::Gates, machine::Machine};
-
-const USAGE: &str = "ostia-bench hash [--quick] [--rounds N] [--only lookup|search] [--json FILE]";
-
-/// At least so many rounds make a median that counts.
-const ROUNDS_LEAST: usize = 9;
-
-#[derive(Debug)]
-struct Asked {
-    rounds: usize,
-    quick: bool,
-    only: Option<String>,
-    json: Option<PathBuf>,
-}
+const USAGE: &str = "\
+ostia-bench hash [--quick] [--rounds N] [--only lookup|search] [--json FILE]
+ostia-bench port [--quick] [--rounds N] [--only echo|nop|files|wake|timers|alloc] [--json FILE]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let asked = match parse(&arguments) {
-        Ok(asked) => asked,
+    // What `port` compares runs in processes of their own, and those are this program again.
+    if let Some(("program", rest)) = arguments.split_first().map(|(verb, rest)| (verb.as_str(), rest)) {
+        return port::program::main(rest);
+    }
+    let run = match parse(&arguments) {
+        Ok(run) => run,
         Err(why) => {
             eprintln!("{why}\n{USAGE}");
             return ExitCode::from(2);
         }
     };
-    match hash(&asked, &arguments) {
+    match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             eprintln!("{why}");
@@ -47,64 +41,21 @@ fn main() -> ExitCode {
     }
 }
 
-fn parse(arguments: &[String]) -> Result<Asked, String> {
-    let mut asked = Asked { rounds: 31, quick: false, only: None, json: None };
-    let mut left = arguments.iter();
-    match left.next().map(String::as_str) {
-        Some("hash") => {}
-        Some(other) => return Err(format!("there is no comparison {other}")),
-        None => return Err("which comparison?".into()),
-    }
-    while let Some(option) = left.next() {
-        let mut value = || left.next().ok_or_else(|| format!("{option} needs a value"));
-        match option.as_str() {
-            "--quick" => asked.quick = true,
-            "--rounds" => {
-                asked.rounds = value()?.parse().map_err(|error| format!("--rounds: {error}"))?;
-                if asked.rounds < ROUNDS_LEAST {
-                    return Err(format!("--rounds: at least {ROUNDS_LEAST}"));
-                }
-            }
-            "--only" => match value()?.as_str() {
-                part @ ("lookup" | "search") => asked.only = Some(part.to_owned()),
-                other => return Err(format!("--only: lookup or search, not {other}")),
-            },
-            "--json" => asked.json = Some(PathBuf::from(value()?)),
-            other => return Err(format!("there is no option {other}")),
-        }
-    }
-    Ok(asked)
-}
-
-fn hash(asked: &Asked, arguments: &[String]) -> Result<(), String> {
-    // Lookups take microseconds, searches up to seconds.
-    let (lookups, searches) = match asked.quick {
-        true => (3, 2),
-        false => (asked.rounds, (asked.rounds / 3).max(ROUNDS_LEAST)),
+/// The comparison that was asked for, ready to run.
+fn parse(arguments: &[String]) -> Result<impl FnOnce() -> Result<(), String>, String> {
+    let (name, options) = arguments.split_first().ok_or("which comparison?")?;
+    let (parts, compare): (&[&str], fn(&Asked) -> _) = match name.as_str() {
+        "hash" => (&hash::PARTS, hash::compare),
+        "port" => (&port::PARTS, port::compare),
+        other => return Err(format!("there is no comparison {other}")),
     };
-    let command = format!("ostia-bench {}", arguments.join(" "));
-    let machine = Machine::here();
-    machine.print(&command, lookups);
-    if asked.quick {
-        println!("a quick run: too few rounds to judge by");
-    }
-    let mut gates = Gates::default();
-    let wanted = |part: &str| asked.only.as_ref().is_none_or(|only| only == part);
-    let lookup = if wanted("lookup") { lookup::compare(lookups, &mut gates)? } else { json!(null) };
-    let search = if wanted("search") { search::measure(searches, &mut gates)? } else { json!(null) };
-    gates.print();
-    if let Some(path) = &asked.json {
-        let all = json!({
-            "command": command,
-            "build": gate::BUILD,
-            "machine": machine.json(),
-            "rounds": { "lookup": lookups, "search": searches },
-            "quick": asked.quick,
-            "lookup": lookup,
-            "search": search,
-            "gates": gates.json(),
-        });
-        fs::write(path, format!("{all:#}\n")).map_err(|error| format!("{}: {error}", path.display()))?;
-    }
-    Ok(())
+    let asked = Asked::parse(name, parts, options)?;
+    Ok(move || {
+        let figures = compare(&asked)?;
+        match &asked.json {
+            Some(path) => fs::write(path, format!("{figures:#}\n"))
+                .map_err(|error| format!("{}: {error}", path.display())),
+            None => Ok(()),
+        }
+    })
 }

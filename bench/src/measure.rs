@@ -41,6 +41,14 @@ impl Rounds {
         Rounds(self.0.iter().zip(&other.0).map(|(one, other)| one / other).collect())
     }
 
+    /// The geometric mean of several, of each round.
+    pub(crate) fn geometric_mean(all: &[Rounds]) -> Rounds {
+        let rounds = all.iter().map(|rounds| rounds.0.len()).min().unwrap_or(0);
+        let mean =
+            |round| (all.iter().map(|one| f64::ln(one.0[round])).sum::<f64>() / all.len() as f64).exp();
+        Rounds((0..rounds).map(mean).collect())
+    }
+
     /// What a tenth of the rounds stays below, half of them, nine tenths; `at` is between 0 and 1.
     pub(crate) fn quantile(&self, at: f64) -> f64 {
         let mut sorted = self.0.clone();
@@ -66,7 +74,9 @@ impl Rounds {
             "rounds": self.0.len(),
             "least": self.least(),
             "p10": self.quantile(0.1),
+            "p25": self.quantile(0.25),
             "median": self.median(),
+            "p75": self.quantile(0.75),
             "p90": self.quantile(0.9),
             "most": self.most(),
         })

@@ -7,16 +7,25 @@ use crate::{
     house::House,
 };
 
-/// Runs a comparison twice: built for the CPU at hand, and for any CPU of its architecture. The two are never
-/// mixed in one table, and each has its own target directory, so that neither rebuilds the other.
+/// A build: what it is called, and the compiler's flags.
+type Build = (&'static str, &'static str);
+
+const NATIVE: Build = ("native", "-Ctarget-cpu=native");
+const GENERIC: Build = ("generic", "");
+
+/// Runs a comparison. Lookups are measured twice: built for the CPU at hand, and for any CPU of its architecture.
+/// The two are never mixed in one table, and each has its own target directory, so that neither rebuilds the
+/// other. What waits for the kernel gains nothing from the CPU's own instructions, and is built for any.
 pub(crate) fn run(house: &House, arguments: &[String]) -> Result<ExitCode, String> {
-    if arguments.is_empty() {
-        return Err("which comparison? `cargo xtask bench hash`".to_owned());
-    }
+    let builds: &[Build] = match arguments.first().map(String::as_str) {
+        Some("hash") => &[NATIVE, GENERIC],
+        Some("port") => &[GENERIC],
+        _ => return Err("which comparison? `cargo xtask bench hash` or `cargo xtask bench port`".to_owned()),
+    };
     if !house.root.join("bench/Cargo.toml").is_file() {
         return Err("there is no bench/Cargo.toml in this checkout yet".to_owned());
     }
-    for (name, flags) in [("native", "-Ctarget-cpu=native"), ("generic", "")] {
+    for (name, flags) in builds {
         eprintln!("\n=== {name} build (RUSTFLAGS=\"{flags}\")");
         let mut command = cargo(house);
         command.args(["run", "--release", "--manifest-path", "bench/Cargo.toml", "--"]).args(arguments);

@@ -26,6 +26,7 @@ cargo xtask: what CI runs, and a few things made by program
   cargo xtask windows [ARGS]      `cargo test ARGS` for Windows, under Wine: -p ostia-hash keys
   cargo xtask examples            writes the key sets of examples/keys afresh
   cargo xtask bench hash [ARGS]   the comparison with other crates, native build and generic build
+  cargo xtask bench port [ARGS]   the completion port beside hand-written programs and other crates (Linux)
   cargo xtask fuzz [TARGET] [--seconds N]
                                   every fuzz target, or one, for N seconds each (10)
 

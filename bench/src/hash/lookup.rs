@@ -15,12 +15,13 @@ use ostia_hash::{
 };
 use serde_json::{Value, json};
 
+use super::{
+    generated, peers,
+    sets::{self, Named},
+};
 use crate::{
     gate::{Gates, Limit},
-    generated,
     measure::{Rounds, thread_cpu},
-    peers,
-    sets::{self, Named},
 };
 
 /// The queries of a round are at least so many.

@@ -1,5 +1,5 @@
 //! The code that the build script had generated.
 
-use crate::lookup::Take;
+use super::lookup::Take;
 
 include!(concat!(env!("OUT_DIR"), "/generated.rs"));

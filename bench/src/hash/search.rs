@@ -21,10 +21,10 @@ use ostia_hash::{
 };
 use serde_json::{Value, json};
 
+use super::sets::{self, Named};
 use crate::{
     gate::{Gates, Limit},
     measure::{Rounds, process_cpu, seconds},
-    sets::{self, Named},
 };
 
 /// Attempts with one side 1, once searches are long: a round pays for choosing it once.

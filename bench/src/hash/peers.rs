@@ -9,7 +9,7 @@ use ptr_hash::{
 };
 use rustc_hash::FxBuildHasher;
 
-use crate::lookup::{Answers, Methods};
+use super::lookup::{Answers, Methods};
 
 /// Adds every peer, built for these sorted keys.
 pub(crate) fn all(keys: &[u32], to: &mut Methods) {
