@@ -81,10 +81,16 @@ impl Doorbell {
 #[cfg(test)]
 mod tests {
     use std::{
+        env,
+        io::Write,
+        os::windows::process::CommandExt,
+        process::Command,
         sync::{Arc, Barrier, mpsc},
         thread,
         time::Duration,
     };
+
+    use windows_sys::Win32::System::{Console::GenerateConsoleCtrlEvent, Threading::CREATE_NEW_CONSOLE};
 
     use super::*;
     use crate::signals::Signals;
@@ -137,5 +143,36 @@ mod tests {
         assert_eq!(handler.join().unwrap(), 1);
         drop(woken);
         assert_eq!(on_event(CTRL_BREAK_EVENT), 0, "nobody listens any more");
+    }
+
+    #[test]
+    #[ignore = "the other process of the test below, which starts it"]
+    fn a_process_with_a_console() {
+        let signals = Signals::to([Signal::Interrupt, Signal::Break]).open().unwrap();
+        for (event, signal) in [(CTRL_C_EVENT, Signal::Interrupt), (CTRL_BREAK_EVENT, Signal::Break)] {
+            // SAFETY: it takes plain values; 0 is every process of this console, and this one has it for itself.
+            if let Err(why) = outcome(unsafe { GenerateConsoleCtrlEvent(event, 0) }) {
+                eprintln!("no console: {why}");
+                std::process::exit(2);
+            }
+            assert_eq!(signals.wait(Some(Duration::from_secs(20))), Some(signal));
+        }
+    }
+
+    #[test]
+    fn events_of_a_console_come_through_the_system() {
+        let ended = Command::new(env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "--nocapture"])
+            .arg("sys::windows::signals::tests::a_process_with_a_console")
+            .creation_flags(CREATE_NEW_CONSOLE)
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&ended.stderr);
+        if ended.status.code() == Some(2) {
+            let name = "events_of_a_console_come_through_the_system";
+            let _ = writeln!(io::stderr(), "SKIPPED {name}: {}", told.trim());
+        } else {
+            assert!(ended.status.success(), "{told}");
+        }
     }
 }
