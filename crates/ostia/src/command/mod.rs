@@ -9,6 +9,7 @@ mod verify;
 
 use std::{
     io::Write,
+    ops::Deref,
     path::{Path, PathBuf},
 };
 
@@ -16,6 +17,7 @@ use clap::CommandFactory;
 use ostia_emit::file;
 use ostia_forge::{input::read_bytes, row::Row};
 use ostia_hash::table::Table;
+use ostia_os::map::Map;
 
 use crate::{
     args::{Args, Command},
@@ -55,8 +57,17 @@ fn man(command: clap::Command, name: String, out: &mut Vec<u8>) -> std::io::Resu
 }
 
 /// The bytes of a table's file.
-fn table_bytes(path: &Path) -> Result<Vec<u8>, Ended> {
-    read_bytes(path).map_err(Ended::failed)
+///
+/// Mapped, since a table that was stored is complete, and replaced rather than written to; so one lookup in a large
+/// table needs no second copy of it. What cannot be mapped, such as a pipe, is read; and reading says why, if that
+/// is not possible either.
+fn table_bytes(path: &Path) -> Result<Box<dyn Deref<Target = [u8]>>, Ended> {
+    if path != Path::new("-")
+        && let Ok(map) = Map::open(path)
+    {
+        return Ok(Box::new(map));
+    }
+    Ok(Box::new(read_bytes(path).map_err(Ended::failed)?))
 }
 
 /// The table in a file's bytes.

@@ -77,6 +77,15 @@ fn what_is_no_key_is_refused_with_the_type() {
 }
 
 #[test]
+fn a_table_that_comes_through_a_pipe_is_asked_like_one_that_is_mapped() {
+    let room = Room::new();
+    let table = room.table("tens.txt", "10\n20\n30\n", &[]);
+    let bytes = fs::read(&table).unwrap();
+    assert_eq!(ostia(["lookup", &table, "30"]).done(), "30\t2\n");
+    assert_eq!(ostia_reading(["lookup", "-", "30"], &bytes).done(), "30\t2\n");
+}
+
+#[test]
 fn values_are_told_beside_the_index_or_in_its_place() {
     let room = Room::new();
     let values = room.file("v.txt", "300\n100\n200\n");
