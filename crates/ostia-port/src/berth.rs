@@ -1,10 +1,6 @@
 //! A berth: one thread's place at a port.
 
-use std::{
-    error::Error,
-    fmt, io,
-    time::{Duration, Instant},
-};
+use std::{error::Error, fmt, io, time::Duration};
 
 use crate::{
     op::{
@@ -319,8 +315,7 @@ impl Berth {
     fn shut(&mut self, deadline: Duration) -> Report {
         self.open = false;
         let mut report = Report { submitted: self.submitted, ..Report::default() };
-        let now = Instant::now();
-        let end = timeout::deadline(now, deadline);
+        let end = timeout::deadline(self.port.now(), deadline);
         let mut wave: Vec<&'static Slot> = self.slots.under_way().collect();
         report.cancelled = wave.len() as u64;
         for slot in &wave {
@@ -340,7 +335,7 @@ impl Berth {
                 self.quay.ring_all();
             }
             wave.retain(|slot| slot.is_under_way() && slot.is_cancelled());
-            let left = end.saturating_duration_since(Instant::now());
+            let left = end.saturating_duration_since(self.port.now());
             if wave.is_empty() || left.is_zero() {
                 break;
             }
