@@ -65,7 +65,7 @@ pub use crate::{
 /// The simulated back end, for tests.
 #[cfg(feature = "sim")]
 pub mod sim {
-    pub use crate::sys::sim::Options;
+    pub use crate::sys::sim::{Options, State};
 }
 
 #[cfg(doctest)]

@@ -66,6 +66,8 @@ cfg_select! {
     }
 }
 
+#[cfg(feature = "sim")]
+pub(crate) use os::parts;
 pub(crate) use os::{
     Aside, Memo, MessageHeader, OsRequest, Raw, Slice, SysPath, blocking, error, local_path, raw_of, slice,
 };

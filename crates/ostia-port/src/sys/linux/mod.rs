@@ -69,6 +69,12 @@ pub(crate) fn slice(base: *mut u8, len: usize) -> Slice {
     libc::iovec { iov_base: base.cast(), iov_len: len }
 }
 
+/// Where a slice begins and how long it is.
+#[cfg(feature = "sim")]
+pub(crate) fn parts(slice: &Slice) -> (*mut u8, usize) {
+    (slice.iov_base.cast(), slice.iov_len)
+}
+
 /// The descriptor that an operation yielded.
 pub(crate) fn raw_of(value: usize) -> Raw {
     Raw::try_from(value).expect("a descriptor is a small number")

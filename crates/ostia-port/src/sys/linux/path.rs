@@ -13,6 +13,12 @@ impl SysPath {
         })
     }
 
+    /// As it was given.
+    #[cfg(feature = "sim")]
+    pub(crate) fn to_path_buf(&self) -> std::path::PathBuf {
+        std::ffi::OsStr::from_bytes(self.0.to_bytes()).into()
+    }
+
     pub(crate) fn as_c_str(&self) -> &std::ffi::CStr {
         &self.0
     }

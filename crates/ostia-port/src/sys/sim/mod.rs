@@ -1,128 +1,363 @@
-//! The simulated back end.
+//! The simulated back end: a kernel of our own, in memory, whose every choice follows from a seed.
+//!
+//! **Strategy.** One [`World`] for each port holds sockets, files and the operations under way. Nothing of the operating
+//! system is inside: no descriptor, no thread, no clock. A berth's wait hands over what was submitted, lets the kernel
+//! work on what is due, and tells what has ended. Where a real wait would sleep, this one sets the clock to the next
+//! moment at which something happens: an hour passes at once.
+//!
+//! **What it leans on.** Whoever holds a flight may use its memory; the kernel keeps the flight exactly as long as a
+//! real one keeps the memory, and gives flight and outcome back together.
+//!
+//! **One seed, one run.** If everything is driven from one thread ([`Options::alone`]) nothing depends on anything but
+//! the seed: no map of random order, no real time. With several threads the order of their calls is the machine's; then
+//! a wait that has nothing to do until its timeout lets other threads go first for a moment ([`LINGER`]), and one that
+//! has nothing to do at all sleeps until somebody rings.
+//!
+//! **What is weak.** It is not fast: each turn looks at all operations. Readiness of foreign descriptors, raw calls and
+//! message pipes do not exist here: `Unsupported`.
+
+mod code;
+mod dice;
+mod file;
+mod memory;
+mod socket;
+mod world;
 
 use std::{
-    io,
+    collections::VecDeque,
+    fmt, io,
     net::Shutdown,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use socket2::SockAddr;
 
+pub use self::dice::Options;
+use self::world::{Last, Told, World};
 use crate::{
     address::Address,
     handle::Kind,
     op::{
-        slab,
+        AcceptMany, Outcome, ReceiveManagedMany, Request, slab,
         slot::{Flight, Slot},
     },
-    port::{Backend, Config, ListenOptions},
+    port::{Backend, Config, ListenOptions, Port},
     quay::Quay,
     sink::Sink,
-    sys::{Memo, Raw},
+    sys::{self, Memo, Raw, lending::Lending},
 };
 
-/// How the simulation behaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Options {
-    /// The number from which all its choices follow.
-    pub seed: u64,
+/// How long, by a real clock, a wait whose time is over lets other threads go first.
+const LINGER: Duration = Duration::from_millis(20);
+/// How long, by a real clock, the one berth of a port sleeps before it says that nobody will ever ring.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The number of a handle, from what the port knows it by.
+fn number(raw: Raw) -> u32 {
+    raw as u32
+}
+
+fn raw((number, kind): (u32, Kind)) -> (Raw, Kind) {
+    (sys::raw_of(number as usize), kind)
+}
+
+/// What all threads of a port share.
+#[derive(Debug)]
+struct Shared {
+    world: Mutex<World>,
+    /// Something happened that a sleeper may have waited for.
+    changed: Condvar,
+    /// The moment at which the clock stood at zero.
+    start: Instant,
+}
+
+impl Shared {
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something to the world, and tells sleepers.
+    fn change<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
+        let result = change(&mut self.world());
+        self.changed.notify_all();
+        result
+    }
 }
 
 #[derive(Debug)]
-pub(crate) enum System {}
-
-fn unsupported<T>() -> io::Result<T> {
-    Err(io::ErrorKind::Unsupported.into())
+pub(crate) struct System {
+    shared: Arc<Shared>,
 }
 
 impl System {
-    pub(crate) fn open(_config: &Config) -> io::Result<System> {
-        unsupported()
+    pub(crate) fn open(config: &Config) -> io::Result<System> {
+        let world = Mutex::new(World::new(config.sim));
+        Ok(System { shared: Arc::new(Shared { world, changed: Condvar::new(), start: Instant::now() }) })
     }
 
     pub(crate) fn backend(&self) -> Backend {
-        match *self {}
+        Backend::Sim
     }
 
-    pub(crate) fn driver(&self, _config: &Config, _quay: &'static Quay) -> io::Result<Driver> {
-        match *self {}
+    pub(crate) fn driver(&self, _config: &Config, quay: &'static Quay) -> io::Result<Driver> {
+        let shared = Arc::clone(&self.shared);
+        let berth = shared.world().add_berth();
+        quay.set_waker(sys::Waker::Sim(Waker { shared: Arc::clone(&shared), berth }));
+        Ok(Driver { shared, berth, quay, waiting: VecDeque::new(), told: Vec::new(), lending: None })
     }
 
-    pub(crate) fn listen(&self, _address: &Address, _options: &ListenOptions) -> io::Result<(Raw, Kind)> {
-        match *self {}
+    pub(crate) fn listen(&self, address: &Address, options: &ListenOptions) -> io::Result<(Raw, Kind)> {
+        self.shared.change(|world| world.objects.listen(address, options)).map(raw)
     }
 
-    pub(crate) fn stream(&self, _address: &Address) -> io::Result<(Raw, Kind)> {
-        match *self {}
+    pub(crate) fn stream(&self, address: &Address) -> io::Result<(Raw, Kind)> {
+        Ok(raw(self.shared.change(|world| world.objects.open_stream(address))))
     }
 
-    pub(crate) fn datagram(&self, _address: &Address) -> io::Result<(Raw, Kind)> {
-        match *self {}
+    pub(crate) fn datagram(&self, address: &Address) -> io::Result<(Raw, Kind)> {
+        self.shared.change(|world| world.objects.open_datagram(address)).map(raw)
     }
 
-    pub(crate) fn connect_datagram(&self, _raw: Raw, _address: &SockAddr) -> io::Result<()> {
-        match *self {}
+    pub(crate) fn connect_datagram(&self, raw: Raw, address: &SockAddr) -> io::Result<()> {
+        self.shared.change(|world| world.objects.connect_datagram(number(raw), address))
     }
 
     pub(crate) fn attach(&self, _raw: Raw, _kind: Kind, _memo: &mut Memo) -> io::Result<()> {
-        match *self {}
+        Ok(())
     }
 
-    pub(crate) fn close(&self, _raw: Raw, _kind: Kind, _memo: &mut Memo) {
-        match *self {}
+    pub(crate) fn close(&self, raw: Raw, _kind: Kind, _memo: &mut Memo) {
+        self.shared.change(|world| {
+            world.assert_unused(number(raw));
+            if let Some(file) = world.objects.close(number(raw)) {
+                world.files.close(&file);
+            }
+        });
     }
 
-    pub(crate) fn shutdown(&self, _raw: Raw, _kind: Kind, _how: Shutdown) -> io::Result<()> {
-        match *self {}
+    pub(crate) fn shutdown(&self, raw: Raw, _kind: Kind, how: Shutdown) -> io::Result<()> {
+        self.shared.change(|world| world.objects.shutdown(number(raw), how))
     }
 
-    pub(crate) fn local_address(&self, _raw: Raw, _kind: Kind) -> io::Result<SockAddr> {
-        match *self {}
+    pub(crate) fn local_address(&self, raw: Raw, _kind: Kind) -> io::Result<SockAddr> {
+        self.shared.world().objects.local_address(number(raw))
     }
 
-    pub(crate) fn peer_address(&self, _raw: Raw, _kind: Kind) -> io::Result<SockAddr> {
-        match *self {}
+    pub(crate) fn peer_address(&self, raw: Raw, _kind: Kind) -> io::Result<SockAddr> {
+        self.shared.world().objects.peer_address(number(raw))
     }
 
-    pub(crate) fn nodelay(&self, _raw: Raw, _kind: Kind) -> io::Result<bool> {
-        match *self {}
+    pub(crate) fn nodelay(&self, raw: Raw, _kind: Kind) -> io::Result<bool> {
+        self.shared.world().objects.nodelay(number(raw))
     }
 
-    pub(crate) fn set_nodelay(&self, _raw: Raw, _kind: Kind, _nodelay: bool) -> io::Result<()> {
-        match *self {}
+    pub(crate) fn set_nodelay(&self, raw: Raw, _kind: Kind, nodelay: bool) -> io::Result<()> {
+        self.shared.world().objects.set_nodelay(number(raw), nodelay)
     }
 
     pub(crate) fn now(&self) -> Instant {
-        match *self {}
+        self.shared.start + Duration::from_nanos(self.shared.world().now)
     }
 }
 
-#[derive(Debug)]
-pub(crate) enum Driver {}
+/// What a test may know of a simulated kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct State {
+    /// Handles that are open: sockets that wait to be accepted included.
+    pub handles: usize,
+    /// Files that have a name or are open.
+    pub files: usize,
+    /// Operations that the kernel has, or whose end it has not told yet.
+    pub operations: usize,
+    /// How far the clock has gone.
+    pub elapsed: Duration,
+    /// A number made of everything that has ended, how and when: equal in equal runs, and hardly ever in others.
+    pub digest: u64,
+}
 
-impl super::Driver for Driver {
-    fn submit(&mut self, _flight: Flight, _sink: &mut Sink) {
-        match *self {}
+impl State {
+    /// Of a port's kernel; none if it is a real one.
+    pub fn of(port: &Port) -> Option<State> {
+        let sys::System::Sim(system) = &port.shared().system else { return None };
+        let world = system.shared.world();
+        Some(State {
+            handles: world.objects.len(),
+            files: world.files.len(),
+            operations: world.operations(),
+            elapsed: Duration::from_nanos(world.now),
+            digest: world.digest(),
+        })
+    }
+}
+
+/// One thread's part of the simulation.
+pub(crate) struct Driver {
+    shared: Arc<Shared>,
+    berth: u32,
+    quay: &'static Quay,
+    /// Submitted, and not taken by the kernel yet, in their order.
+    waiting: VecDeque<Flight>,
+    told: Vec<Told>,
+    /// The buffers that this berth lends, made when the first is needed.
+    lending: Option<Arc<Lending>>,
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver").field("berth", &self.berth).finish_non_exhaustive()
+    }
+}
+
+impl sys::Driver for Driver {
+    fn submit(&mut self, flight: Flight, _sink: &mut Sink) {
+        if matches!(flight.request(), Request::ReceiveManaged { .. }) && self.lending.is_none() {
+            let port = &flight.handle().expect("a receive is on a handle").port;
+            self.lending = Some(port.new_lending(self.quay));
+        }
+        self.waiting.push_back(flight);
     }
 
-    fn cancel(&mut self, _slot: &'static Slot, _sink: &mut Sink) {
-        match *self {}
+    fn cancel(&mut self, slot: &'static Slot, sink: &mut Sink) {
+        if let Some(place) = self.waiting.iter().position(|flight| std::ptr::eq(flight.slot(), slot)) {
+            let flight = self.waiting.remove(place).expect("it was found there");
+            sink.later(flight, sys::cancelled());
+            return;
+        }
+        self.shared.change(|world| world.cancel(slot));
     }
 
-    fn wait(&mut self, _timeout: Option<Duration>, _slots: &slab::Owned, _sink: &mut Sink) -> io::Result<()> {
-        match *self {}
+    fn wait(&mut self, timeout: Option<Duration>, _slots: &slab::Owned, sink: &mut Sink) -> io::Result<()> {
+        let mut told = std::mem::take(&mut self.told);
+        let waited = self.run(timeout, !sink.later.is_empty(), &mut told);
+        self.shared.changed.notify_all();
+        // The world is not locked from here on: what ends may close handles and give buffers back.
+        for told in told.drain(..) {
+            self.tell(told, sink);
+        }
+        self.told = told;
+        waited
     }
 
     fn backend(&self) -> Backend {
-        match *self {}
+        Backend::Sim
     }
 }
 
+impl Driver {
+    /// Lets the kernel work until there is something to tell or the time is over.
+    fn run(&mut self, timeout: Option<Duration>, ready: bool, told: &mut Vec<Told>) -> io::Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let berth = self.berth;
+        let mut world = shared.world();
+        world.tick();
+        let timeout = timeout.map(|timeout| u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX));
+        let end = timeout.map(|timeout| world.now.saturating_add(timeout));
+        loop {
+            self.hand_over(&mut world);
+            world.run();
+            let rung = world.was_rung(berth);
+            if ready || rung || timeout == Some(0) || world.has_told(berth) {
+                break;
+            }
+            let refused = (!self.waiting.is_empty()).then(|| world.refuses_until(berth));
+            let next = world.next_event(berth).into_iter().chain(refused).min();
+            match (next, end) {
+                (Some(next), end) if end.is_none_or(|end| next <= end) => world.now = world.now.max(next),
+                (_, Some(end)) => {
+                    let now = world.now;
+                    if now < end && !world.options.alone {
+                        let left = LINGER.min(Duration::from_nanos(end - now));
+                        let (woken, slept) =
+                            shared.changed.wait_timeout(world, left).unwrap_or_else(PoisonError::into_inner);
+                        world = woken;
+                        if !slept.timed_out() {
+                            continue;
+                        }
+                    }
+                    world.now = world.now.max(end);
+                    break;
+                }
+                (_, None) => world = self.sleep(&shared, world)?,
+            }
+        }
+        world.take_told(berth, told);
+        Ok(())
+    }
+
+    /// Nothing will ever happen unless somebody else sees to it.
+    fn sleep<'a>(
+        &self,
+        shared: &'a Shared,
+        world: MutexGuard<'a, World>,
+    ) -> io::Result<MutexGuard<'a, World>> {
+        let nobody_else = world.berths() == 1;
+        let mut slept_through = world.options.alone;
+        let mut world = world;
+        if !slept_through {
+            let (woken, slept) =
+                shared.changed.wait_timeout(world, PATIENCE).unwrap_or_else(PoisonError::into_inner);
+            world = woken;
+            slept_through = slept.timed_out() && nobody_else;
+        }
+        if slept_through {
+            let why = format!(
+                "nothing can end this wait: {} operations are in the simulated kernel, and each waits for another",
+                world.operations()
+            );
+            return Err(io::Error::new(io::ErrorKind::Deadlock, why));
+        }
+        Ok(world)
+    }
+
+    /// Gives the kernel what was submitted, as long as it takes any.
+    fn hand_over(&mut self, world: &mut World) {
+        while !self.waiting.is_empty() && !world.refuses(self.berth) {
+            let Some(flight) = self.waiting.pop_front() else { return };
+            let managed = matches!(flight.request(), Request::ReceiveManaged { .. });
+            let lending = self.lending.clone().filter(|_| managed);
+            world.hand_over(flight, self.berth, lending);
+        }
+    }
+
+    fn tell(&mut self, told: Told, sink: &mut Sink) {
+        let Told { flight, outcome, item, .. } = told;
+        let Some(Last(last)) = item else {
+            sink.complete(flight, outcome);
+            return;
+        };
+        let waiting_max = match flight.request() {
+            Request::Accept { .. } => AcceptMany::WAITING_MAX,
+            _ => ReceiveManagedMany::WAITING_MAX,
+        };
+        let wanted = sink.item(&flight, outcome);
+        if wanted && (last || flight.items_waiting() >= waiting_max) {
+            sink.complete(flight, Outcome::ok(0));
+        } else if !wanted || flight.is_cancelled() {
+            sink.complete(flight, sys::cancelled());
+        } else {
+            self.waiting.push_back(flight);
+        }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.shared.change(|world| world.remove_berth(self.berth));
+    }
+}
+
+/// Wakes the thread that sleeps at a berth.
 #[derive(Debug)]
-pub(crate) enum Waker {}
+pub(crate) struct Waker {
+    shared: Arc<Shared>,
+    berth: u32,
+}
 
 impl Waker {
     pub(crate) fn wake(&self) -> io::Result<()> {
-        match *self {}
+        self.shared.change(|world| world.ring(self.berth));
+        Ok(())
     }
 }

@@ -49,10 +49,22 @@ impl SysPath {
     pub(crate) fn new(path: &Path) -> io::Result<SysPath> {
         Ok(SysPath(path.to_path_buf()))
     }
+
+    /// As it was given.
+    #[cfg(feature = "sim")]
+    pub(crate) fn to_path_buf(&self) -> PathBuf {
+        self.0.clone()
+    }
 }
 
 pub(crate) fn slice(base: *mut u8, len: usize) -> Slice {
     Slice { len: len as u32, buf: base }
+}
+
+/// Where a slice begins and how long it is.
+#[cfg(feature = "sim")]
+pub(crate) fn parts(slice: &Slice) -> (*mut u8, usize) {
+    (slice.buf, slice.len as usize)
 }
 
 /// The handle that an operation yielded.
