@@ -59,7 +59,9 @@ impl Region {
         if len == 0 {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "memory of no bytes was asked for"));
         }
-        let len = len.checked_next_multiple_of(page_size()).ok_or(io::ErrorKind::OutOfMemory)?;
+        // No slice is longer than half of the addresses.
+        let len = len.checked_next_multiple_of(page_size()).filter(|&len| len <= isize::MAX as usize);
+        let len = len.ok_or(io::ErrorKind::OutOfMemory)?;
         let (pages, refused) = sys::memory::Pages::map(len, place)?;
         Ok(Region { pages, refused })
     }
@@ -83,7 +85,7 @@ impl Region {
     ///
     /// # Errors
     ///
-    /// `Unsupported` where the system does not tell.
+    /// When the system does not tell; containers often forbid the question.
     ///
     /// # Panics
     ///

@@ -146,15 +146,15 @@ pub(crate) struct Inbox {
     state: Mutex<State>,
     /// Something is pending.
     arrived: Condvar,
-    /// Nothing is held any more.
-    released: Condvar,
+    /// The subscriber is done.
+    finished: Condvar,
 }
 
 #[derive(Default)]
 struct State {
     pending: u8,
-    /// A final signal came, and the system waits.
-    held: bool,
+    /// No final signal needs to be held for this subscriber any more.
+    done: bool,
 }
 
 impl Signals {
@@ -189,17 +189,18 @@ impl Signals {
         self.inbox.heard & signal.bit() != 0
     }
 
-    /// Says that all is cleaned up: a system that waits with ending the process need wait no longer for this
-    /// subscription. Dropping it says so too.
+    /// Says that all is cleaned up: from now on the system need not wait for this subscription with ending the process.
+    /// Dropping it says so too.
     pub fn done(&self) {
-        self.inbox.release();
+        self.inbox.finish();
     }
 }
 
 impl Drop for Signals {
     fn drop(&mut self) {
         registry().remove(&self.inbox);
-        self.inbox.release();
+        // A signal that is being told at this moment must not be held for a subscriber that is gone.
+        self.inbox.finish();
     }
 }
 
@@ -248,7 +249,7 @@ impl Options {
             doorbell,
             state: Mutex::default(),
             arrived: Condvar::new(),
-            released: Condvar::new(),
+            finished: Condvar::new(),
         });
         registry.inboxes.push(inbox.clone());
         Ok(Signals { inbox })
@@ -270,7 +271,6 @@ impl Inbox {
         {
             let mut state = self.state();
             state.pending |= signal.bit();
-            state.held |= signal.is_final();
             // Under the lock, so that it is never silenced by someone who has not seen this signal.
             self.doorbell.ring();
         }
@@ -290,16 +290,16 @@ impl Inbox {
         Some(next)
     }
 
-    fn release(&self) {
-        self.state().held = false;
-        self.released.notify_all();
+    fn finish(&self) {
+        self.state().done = true;
+        self.finished.notify_all();
     }
 
-    /// Waits until nothing is held, or the time is over.
+    /// Waits until the subscriber is done, or the time is over.
     fn hold(&self, since: Instant) {
         let left = self.patience.saturating_sub(since.elapsed());
-        let held = self.released.wait_timeout_while(self.state(), left, |state| state.held);
-        drop(held);
+        let waited = self.finished.wait_timeout_while(self.state(), left, |state| !state.done);
+        drop(waited);
     }
 }
 
@@ -355,7 +355,8 @@ fn unlisten(signals: u8) {
 
 /// Tells a signal to everyone who listens to it, and holds a final one. False when nobody does.
 ///
-/// The platform calls it, on a thread where everything is allowed.
+/// The platform calls it, on a thread where everything is allowed. Windows calls its handlers under a lock of the
+/// console's, so whoever holds the registry's must not ask the console for anything that takes that one.
 pub(crate) fn deliver(signal: Signal) -> bool {
     let came = Instant::now();
     // Not called under the lock: `wake` may open or drop a subscription.

@@ -19,35 +19,28 @@ use windows_sys::{
 use super::outcome;
 use crate::signals::{Signal, deliver};
 
-/// How many signals are listened to: the handler is set while there are some.
-static LISTENED: Mutex<u32> = Mutex::new(0);
+/// Whether the handler is set. It is set once, and stays: without subscribers it says that an event is not ours, and
+/// then the system does what it would do without it.
+///
+/// To remove it would be to wait for the console's lock, under which handlers are called, while a subscription is
+/// being dropped that a handler may be waiting for.
+static SET: Mutex<bool> = Mutex::new(false);
 
 /// Starts listening. What is ignored cannot be found out here.
 pub(crate) fn listen(_signal: Signal, _even_if_ignored: bool) -> io::Result<bool> {
-    let mut listened = LISTENED.lock().unwrap_or_else(PoisonError::into_inner);
-    if *listened == 0 {
-        set(true)?;
+    let mut set = SET.lock().unwrap_or_else(PoisonError::into_inner);
+    if !*set {
+        // SAFETY: the handler is a function of this program, which may be called at any time, on any thread.
+        outcome(unsafe { SetConsoleCtrlHandler(Some(on_event), true.into()) })?;
+        *set = true;
     }
-    *listened += 1;
     Ok(true)
 }
 
-pub(crate) fn unlisten(_signal: Signal) {
-    let mut listened = LISTENED.lock().unwrap_or_else(PoisonError::into_inner);
-    *listened -= 1;
-    if *listened == 0 {
-        // It fails only when the handler is gone already.
-        let _ = set(false);
-    }
-}
+pub(crate) fn unlisten(_signal: Signal) {}
 
 pub(crate) fn ignore_broken_pipes() -> io::Result<()> {
     Ok(())
-}
-
-fn set(on: bool) -> io::Result<()> {
-    // SAFETY: the handler is a function of this program, which may be called at any time, on any thread.
-    outcome(unsafe { SetConsoleCtrlHandler(Some(on_event), on.into()) })
 }
 
 /// True keeps the next handler, at last the system's, from being called.
@@ -119,8 +112,12 @@ mod tests {
         assert_eq!(result.recv(), Ok(1));
         handler.join().unwrap();
 
-        // A subscriber that is never done uses up its patience, and no more.
+        // Whoever was done is not waited for again, and who is gone is not told.
+        assert_eq!(on_event(CTRL_CLOSE_EVENT), 1);
         drop(one);
+        assert_eq!(on_event(CTRL_CLOSE_EVENT), 0);
+
+        // A subscriber that is never done uses up its patience, and no more.
         let never = Signals::to([Signal::Shutdown]).patience(Duration::from_millis(20)).open().unwrap();
         assert_eq!(on_event(CTRL_SHUTDOWN_EVENT), 1);
         assert_eq!(on_event(CTRL_CLOSE_EVENT), 0, "nobody listens to that any more");
