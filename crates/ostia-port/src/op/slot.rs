@@ -71,7 +71,7 @@ pub(crate) struct Slot {
     at: AtomicU8,
     /// The line in which it waits for its turn. Turns are never freed, so looking there is always allowed.
     turn: AtomicPtr<Turn>,
-    /// Its place among the timers; theirs.
+    /// Its place among the timers, or where its back end keeps it; a hint to whoever has the flight.
     pub(crate) place: AtomicU32,
     body: UnsafeCell<Body>,
     /// Results of an operation that yields many.
@@ -87,6 +87,8 @@ unsafe impl Send for Slot {}
 struct Body {
     request: MaybeUninit<Request>,
     outcome: Outcome,
+    /// See [`Flight::progress`].
+    progress: usize,
     /// The handle the operation is on, alive because the operation holds a reference to it.
     handle: Option<NonNull<handle::Inner>>,
     direction: Option<Direction>,
@@ -170,6 +172,7 @@ impl Slot {
             body: UnsafeCell::new(Body {
                 request: MaybeUninit::uninit(),
                 outcome: Outcome::ok(0),
+                progress: 0,
                 handle: None,
                 direction: None,
                 table: None,
@@ -215,6 +218,7 @@ impl Slot {
         // SAFETY: the body is ours.
         let body = unsafe { &mut *body };
         body.request.write(request);
+        body.progress = 0;
         (body.handle, body.direction) = match target {
             Some((handle, direction)) => (Some(handle), direction),
             None => (None, None),
@@ -464,6 +468,19 @@ impl Flight {
             return None;
         }
         Some(id)
+    }
+
+    /// How much of a transfer has been done, by a back end that goes on with the rest of it; 0 at first.
+    #[cfg_attr(windows, allow(dead_code, reason = "a transfer that is continued is Linux's way"))]
+    pub(crate) fn progress(&self) -> usize {
+        // SAFETY: the holder of the flight owns the body.
+        unsafe { (*self.slot.body.get()).progress }
+    }
+
+    #[cfg_attr(windows, allow(dead_code, reason = "a transfer that is continued is Linux's way"))]
+    pub(crate) fn set_progress(&mut self, progress: usize) {
+        // SAFETY: as above, and the flight is borrowed exclusively.
+        unsafe { (*self.slot.body.get()).progress = progress };
     }
 
     /// Leaves the outcome in the body, for whoever takes the flight up again.
