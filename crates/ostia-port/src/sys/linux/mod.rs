@@ -6,6 +6,7 @@ pub(crate) mod error;
 pub(crate) mod local;
 mod path;
 mod socket;
+mod transfer;
 pub(crate) mod uring;
 
 use std::{
