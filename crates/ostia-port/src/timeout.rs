@@ -4,7 +4,6 @@
 use std::time::{Duration, Instant};
 
 /// Whole milliseconds, rounded up; what does not fit is the longest wait that is not "for ever".
-#[cfg_attr(not(windows), allow(dead_code, reason = "Linux takes nanoseconds; the tests are for both"))]
 pub(crate) fn millis(timeout: Option<Duration>) -> u32 {
     match timeout {
         None => u32::MAX,
