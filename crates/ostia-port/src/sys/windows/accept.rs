@@ -281,15 +281,14 @@ fn end_of(shared: &Inner, call: &Call, state: &State, fresh: usize, answer: Answ
     if let Ok(functions) = socket::extensions(state.listener, state.v6)
         && let Some(addresses) = functions.accept_addresses
     {
-        // SAFETY: the call has ended and left both addresses there.
-        let (local, peer) = unsafe {
-            let mut local: *mut SOCKADDR = ptr::null_mut();
-            let mut peer: *mut SOCKADDR = ptr::null_mut();
-            let (mut local_len, mut peer_len) = (0, 0);
-            let len = ADDRESS_LEN as u32;
-            let buffer = call.addresses.get().cast();
+        let mut local: *mut SOCKADDR = ptr::null_mut();
+        let mut peer: *mut SOCKADDR = ptr::null_mut();
+        let (mut local_len, mut peer_len) = (0, 0);
+        let len = ADDRESS_LEN as u32;
+        // SAFETY: the call has ended and left both addresses there; the four places live across this one.
+        unsafe {
             addresses(
-                buffer,
+                call.addresses.get().cast(),
                 0,
                 len,
                 len,
@@ -298,8 +297,11 @@ fn end_of(shared: &Inner, call: &Call, state: &State, fresh: usize, answer: Answ
                 &raw mut peer,
                 &raw mut peer_len,
             );
-            (copy_address(local, local_len), copy_address(peer, peer_len))
-        };
+        }
+        // SAFETY: it was told to lie there, and to be so long.
+        let local = unsafe { copy_address(local, local_len) };
+        // SAFETY: as above.
+        let peer = unsafe { copy_address(peer, peer_len) };
         if let (Some(local), Some(peer)) = (local, peer) {
             shared.note_accepted(fresh, local, peer);
         }

@@ -85,11 +85,9 @@ impl Head {
     ///
     /// The call has ended: it said so, or its packet has come.
     pub(super) unsafe fn answer(&self) -> Answer {
-        // SAFETY: the kernel has written both fields, and writes no more.
-        let (status, bytes) = unsafe {
-            let overlapped = self.overlapped.get();
-            ((&raw const (*overlapped).Internal).read_volatile(), (&raw const (*overlapped).InternalHigh).read_volatile())
-        };
+        // SAFETY: the kernel has written it, and writes no more. Volatile: no code of this program wrote it.
+        let overlapped = unsafe { self.overlapped.get().read_volatile() };
+        let (status, bytes) = (overlapped.Internal, overlapped.InternalHigh);
         // The status is a number of 32 bits in a field of 64.
         Answer { code: error::of_status(status as u32), bytes }
     }

@@ -15,6 +15,7 @@ use windows_sys::Win32::{
         GetTokenInformation, PSECURITY_DESCRIPTOR, PSID, TOKEN_GROUPS, TOKEN_INFORMATION_CLASS, TOKEN_QUERY,
         TOKEN_USER, TokenLogonSid, TokenUser,
     },
+    Globalization::lstrlenW,
     System::Threading::{GetCurrentProcess, OpenProcessToken},
 };
 
@@ -138,7 +139,7 @@ pub(super) fn sid_of(token: &OwnedHandle, what: TOKEN_INFORMATION_CLASS) -> io::
         return Err(io::Error::last_os_error());
     }
     // SAFETY: the call left a text that ends with a zero.
-    let len = (0..).take_while(|&at| unsafe { *text.add(at) } != 0).count();
+    let len = unsafe { lstrlenW(text) } as usize;
     // SAFETY: as above.
     let written = String::from_utf16_lossy(unsafe { std::slice::from_raw_parts(text, len) });
     // SAFETY: the call says that the text is freed so.

@@ -38,16 +38,11 @@ use crate::{
 pub(super) const CALL_MAX: usize = 0x7fff_f000;
 
 /// What a datagram wants beside the message: where the system writes who sent it, and how long that is.
+#[derive(Default)]
 pub(crate) struct MessageHeader {
     from: SOCKADDR_STORAGE,
     from_len: i32,
     flags: u32,
-}
-
-impl Default for MessageHeader {
-    fn default() -> MessageHeader {
-        MessageHeader { from: SOCKADDR_STORAGE::default(), from_len: 0, flags: 0 }
-    }
 }
 
 impl std::fmt::Debug for MessageHeader {
