@@ -40,6 +40,7 @@ mod error;
 mod handle;
 #[expect(unsafe_code, reason = "operations lie in slots that the kernel writes to")]
 pub mod op;
+pub mod os;
 mod packet;
 mod port;
 #[expect(unsafe_code, reason = "a list that runs through the slots themselves")]

@@ -18,7 +18,7 @@ use crate::{
     op::Outcome,
     packet::Payload,
     quay::Quay,
-    sys::{System, lending::Lending, offload::Offload},
+    sys::{self, System, lending::Lending, offload::Offload},
 };
 
 /// What moves the bytes.
@@ -64,6 +64,8 @@ pub(crate) struct Config {
     pub(crate) offload_threads_max: usize,
     pub(crate) lent_count: u16,
     pub(crate) lent_len: usize,
+    /// What only one system has to be told.
+    pub(crate) sys: sys::Options,
     #[cfg(feature = "sim")]
     pub(crate) sim: crate::sys::sim::Options,
 }
@@ -87,10 +89,19 @@ impl Builder {
                 offload_threads_max: 8,
                 lent_count: 256,
                 lent_len: 16 * 1024,
+                sys: sys::Options::default(),
                 #[cfg(feature = "sim")]
                 sim: crate::sys::sim::Options::default(),
             },
         }
+    }
+
+    #[cfg_attr(
+        not(target_os = "linux"),
+        allow(dead_code, reason = "only `os::linux` has options of its own")
+    )]
+    pub(crate) fn config_mut(&mut self) -> &mut Config {
+        &mut self.config
     }
 
     /// Which back end. [`Backend::Auto`] unless told otherwise; then the environment variable `OSTIA_BACKEND`

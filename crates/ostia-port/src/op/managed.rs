@@ -83,7 +83,7 @@ pub struct ReceiveManagedMany {
 }
 
 impl ReceiveManagedMany {
-    /// The most buffers that wait in a ticket.
+    /// So many buffers may wait in a ticket; then it ends. What the system had filled by that time comes, too.
     pub const WAITING_MAX: usize = 16;
 
     /// Receives from `stream`.

@@ -170,6 +170,13 @@ impl Outcome {
         self.with(Flags::BUFFER)
     }
 
+    /// What else a back end tells of an operation that only it has; there is no lent buffer then.
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only raw entries of io_uring have such"))]
+    pub(crate) const fn with_detail(mut self, detail: u32) -> Outcome {
+        self.buffer = detail;
+        self
+    }
+
     pub(crate) fn is_ok(self) -> bool {
         self.value >= 0
     }

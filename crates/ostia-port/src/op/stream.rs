@@ -376,7 +376,7 @@ pub struct AcceptMany {
 }
 
 impl AcceptMany {
-    /// The most streams that wait in a ticket.
+    /// So many streams may wait in a ticket; then it ends. What the system had accepted by that time comes, too.
     pub const WAITING_MAX: usize = 256;
 
     /// Accepts from `listener`.

@@ -4,7 +4,9 @@ pub(crate) mod blocking;
 pub(crate) mod epoll;
 pub(crate) mod error;
 pub(crate) mod local;
+pub(crate) mod message;
 mod path;
+pub(crate) mod raw;
 mod socket;
 mod transfer;
 pub(crate) mod uring;
@@ -34,13 +36,22 @@ use crate::{
 pub(crate) type Raw = RawFd;
 pub(crate) type Slice = libc::iovec;
 
-/// What lies beside an operation in its slot: nothing of io_uring's or epoll's.
+/// What a port of this system alone is told.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Options {
+    pub(crate) ring: uring::RingOptions,
+}
+
+/// What lies beside an operation in its slot: something of io_uring's, nothing of epoll's.
 #[derive(Debug, Default)]
-pub(crate) struct Aside;
+pub(crate) struct Aside {
+    pub(crate) uring: uring::Aside,
+}
 
 /// What a back end remembers of a handle.
 #[derive(Debug, Default)]
 pub(crate) struct Memo {
+    pub(crate) uring: uring::Memo,
     pub(crate) epoll: epoll::Memo,
     /// The name in the file system that goes when the handle does.
     name: Option<local::Name>,
@@ -64,7 +75,13 @@ impl std::fmt::Debug for MessageHeader {
 
 /// What only Linux has.
 #[derive(Debug)]
-pub enum OsRequest {}
+pub enum OsRequest {
+    /// An entry for io_uring, written by the caller.
+    Raw {
+        /// It lies in the operation.
+        entry: *const io_uring::squeue::Entry,
+    },
+}
 
 pub(crate) fn slice(base: *mut u8, len: usize) -> Slice {
     libc::iovec { iov_base: base.cast(), iov_len: len }

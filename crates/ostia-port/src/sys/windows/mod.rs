@@ -98,6 +98,10 @@ const KEY_NOP: usize = 4;
 /// An operation goes on in a wait.
 const KEY_GO: usize = 5;
 
+/// What a port of this system alone is told; nothing so far.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Options;
+
 /// What is remembered of a handle.
 #[derive(Debug, Default)]
 pub(crate) struct Memo {

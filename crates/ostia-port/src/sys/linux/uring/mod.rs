@@ -1,191 +1,283 @@
 //! io_uring: one ring for each berth, used by its thread alone.
+//!
+//! **Strategy.** An operation is an entry of the ring; its user data is the key of its slot, index and generation,
+//! and its flight is the kernel's until the completion with that key. What is submitted gathers in the ring and is
+//! handed over by the next wait, in one call that also sleeps. What has no room in the ring waits in a list, in
+//! order. Transfers that came back short, accepts and receives that yield many, and receives for which no lent
+//! buffer was free are taken up again here (`done`); what a ring cannot do goes to the offload threads.
+//!
+//! **What it leans on.** `NODROP`: a completion for which the ring has no room is kept by the kernel, which says so
+//! by a flag, and the next call brings it. `SUBMIT_STABLE`: headers and slices are read when the entry is taken.
+//! `EXT_ARG`: a wait has a timeout of its own. Each operation has one last completion, cancelled or not.
+//!
+//! **What is weak.** Reads and writes of regular files cannot be cancelled once they run. A multishot operation
+//! that is asked to end may still yield what was on its way. Entries of kernels before 5.18 stop a batch when one
+//! of them is refused; the rest goes with the next call.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `probe` | what this kernel has |
+//! | `ring` | the ring and its one call |
+//! | `op` | from an operation to an entry |
+//! | `done` | from a completion to an outcome, or to the next entry |
+//! | `lent` | the ring of buffers |
+//! | `stat` | what the kernel tells of files |
+//! | `wake` | how a sleeping berth is woken |
 
+mod done;
+mod lent;
 mod op;
+mod probe;
+mod ring;
+mod stat;
+mod wake;
 
 use std::{
     collections::VecDeque,
-    io,
-    os::fd::{AsRawFd, RawFd},
+    io, mem,
     time::Duration,
 };
 
-use io_uring::{IoUring, cqueue, opcode, squeue, types};
+use io_uring::{cqueue, opcode, squeue};
 
-use self::op::Entry;
+pub(crate) use self::{
+    op::{Aside, Memo},
+    wake::Waker,
+};
+pub use self::probe::{RingLevel, RingOptions};
+use self::{
+    done::Resting,
+    op::Entry,
+    probe::Kernel,
+    ring::{Entered, Ring},
+    stat::Rooms,
+    wake::Alarm,
+};
 use crate::{
     op::{
         Outcome,
         slab::Owned,
         slot::{Flight, Slot},
     },
+    packet::Batch,
     port::Config,
     quay::Quay,
     sink::Sink,
     sys,
 };
 
-/// A completion that is of no operation: somebody rang.
+/// A completion that is of no operation: somebody rang. No slot has this key: its index would be too large.
 const KEY_WAKE: u64 = u64::MAX;
 /// The answer to a request to cancel; the cancelled operation has its own.
 const KEY_CANCEL: u64 = u64::MAX - 1;
 
+/// How long a berth rests when the kernel has no memory for requests.
+const STARVED: Duration = Duration::from_millis(1);
+
 /// The part that threads share: nothing but what was found out at the start.
 #[derive(Debug)]
 pub(crate) struct System {
-    rung: Rung,
-}
-
-/// How far down the ladder of set-up flags this kernel made us step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rung {
-    /// One thread submits, and completions are worked on only when it asks (6.1).
-    Defer,
-    /// One thread submits, and is not interrupted for completions (6.0).
-    Single,
-    Plain,
+    kernel: Kernel,
 }
 
 /// Why a port that was to choose for itself has epoll.
 pub(crate) fn tell_why_not(error: &io::Error) {
     static TOLD: std::sync::Once = std::sync::Once::new();
-    TOLD.call_once(|| tracing::warn!(%error, "io_uring is refused here; epoll serves instead"));
-}
-
-fn build(entries: u32, rung: Rung) -> io::Result<IoUring> {
-    let mut builder = IoUring::builder();
-    builder.setup_clamp().setup_cqsize(entries * 4);
-    match rung {
-        Rung::Defer => {
-            builder.setup_single_issuer().setup_defer_taskrun().setup_submit_all();
-        }
-        Rung::Single => {
-            builder.setup_single_issuer().setup_coop_taskrun().setup_taskrun_flag().setup_submit_all();
-        }
-        Rung::Plain => {}
-    }
-    builder.build(entries)
+    TOLD.call_once(|| {
+        let reason = probe::likely_reason(error);
+        tracing::warn!(%error, reason, "io_uring is refused here; epoll serves instead");
+    });
 }
 
 impl System {
-    /// Finds out what this kernel allows, by a ring that makes one round trip.
-    pub(crate) fn open(_config: &Config) -> io::Result<System> {
-        let mut last = None;
-        for rung in [Rung::Defer, Rung::Single, Rung::Plain] {
-            match build(2, rung).and_then(round_trip) {
-                Ok(()) => return Ok(System { rung }),
-                Err(error) => last = Some(error),
-            }
-        }
-        Err(last.expect("each rung that fails leaves an error"))
+    /// Finds out what this kernel allows.
+    pub(crate) fn open(config: &Config) -> io::Result<System> {
+        Ok(System { kernel: probe::find(config.sys.ring.level_max)? })
     }
 
     pub(crate) fn driver(&self, config: &Config, quay: &'static Quay) -> io::Result<Driver> {
-        let ring = build(config.ring_entries, self.rung)?;
-        quay.set_waker(sys::Waker::Os(super::Waker::Uring(Waker { ring: ring.as_raw_fd() })));
-        Ok(Driver { ring, rung: self.rung, waiting: VecDeque::new(), cancels: VecDeque::new() })
-    }
-}
-
-/// Setting a ring up may be allowed and using it not.
-fn round_trip(mut ring: IoUring) -> io::Result<()> {
-    let nop = opcode::Nop::new().build().user_data(1);
-    // SAFETY: a nop uses no memory.
-    unsafe { ring.submission().push(&nop) }.map_err(io::Error::other)?;
-    ring.submit_and_wait(1)?;
-    ring.completion().next().map(drop).ok_or_else(|| io::Error::other("a ring took a nop and never gave it back"))
-}
-
-/// Puts a completion into the ring of a sleeping berth.
-#[derive(Debug)]
-pub(crate) struct Waker {
-    ring: RawFd,
-}
-
-impl Waker {
-    pub(crate) fn wake(&self) -> io::Result<()> {
-        op::message(self.ring, KEY_WAKE)
+        let ring = Ring::new(config.ring_entries, self.kernel.level)?;
+        let workers = config.sys.ring.workers_max.unwrap_or(config.offload_threads_max as u32).max(1);
+        if let Err(error) = ring.submitter().register_iowq_max_workers(&mut [workers, workers]) {
+            // Before 5.15 they were bounded by the number of CPUs, and by the limit of processes.
+            tracing::debug!(%error, "the kernel's own threads are not bounded");
+        }
+        let (waker, alarm) = if self.kernel.messages {
+            (Waker::Message(ring.descriptor()), None)
+        } else {
+            let alarm = Alarm::new()?;
+            (alarm.waker(), Some(alarm))
+        };
+        quay.set_waker(sys::Waker::Os(super::Waker::Uring(waker)));
+        Ok(Driver {
+            ring,
+            kernel: self.kernel,
+            quay,
+            in_kernel: 0,
+            waiting: VecDeque::new(),
+            cancels: VecDeque::new(),
+            parked: VecDeque::new(),
+            resting: Vec::new(),
+            buffers: None,
+            rooms: Rooms::default(),
+            alarm,
+        })
     }
 }
 
 /// One thread's ring.
 pub(crate) struct Driver {
-    ring: IoUring,
-    rung: Rung,
+    ring: Ring,
+    kernel: Kernel,
+    quay: &'static Quay,
+    /// Entries of operations that have not had their last completion.
+    in_kernel: usize,
     /// Operations for which the ring had no room, in their order.
     waiting: VecDeque<Flight>,
-    /// Cancels for which the ring had no room, by key.
+    /// Cancels for which the ring had no room, by key; at most one for each operation.
     cancels: VecDeque<u64>,
+    /// Receives for which no lent buffer was free, in their order.
+    parked: VecDeque<Flight>,
+    /// Accepts that lacked something of the system, until they are tried again.
+    resting: Vec<Resting>,
+    /// Where lent buffers come from; made when the first is needed.
+    buffers: Option<done::Lender>,
+    /// Where the kernel writes what it tells of files.
+    rooms: Rooms,
+    /// Where others wake us, if not by messages.
+    alarm: Option<Alarm>,
 }
 
 impl std::fmt::Debug for Driver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Driver").field("rung", &self.rung).finish_non_exhaustive()
+        f.debug_struct("Driver").field("kernel", &self.kernel).field("in_kernel", &self.in_kernel).finish_non_exhaustive()
     }
 }
 
 impl Driver {
     #[inline]
     pub(crate) fn submit(&mut self, flight: Flight, sink: &mut Sink) {
-        if !self.waiting.is_empty() {
+        if self.waiting.is_empty() {
+            self.start(flight, sink);
+        } else {
             self.waiting.push_back(flight);
-            return;
         }
-        self.start(flight, sink);
     }
 
+    /// Puts an operation, or the rest of one, into the ring; without room there it waits, as the first.
     #[inline]
-    fn start(&mut self, flight: Flight, sink: &mut Sink) {
-        match op::entry(&flight) {
-            Entry::Ring(entry) => {
-                let entry = entry.user_data(flight.key());
-                if self.push(&entry) {
-                    let _ = flight.hand_over();
-                } else {
-                    self.waiting.push_front(flight);
-                }
-            }
+    fn start(&mut self, mut flight: Flight, sink: &mut Sink) {
+        match op::entry(&mut flight, &self.kernel, &mut self.rooms) {
+            Entry::Ring(entry) => self.hand_over(flight, entry),
+            Entry::Managed => self.start_managed(flight),
             Entry::Offload => sink.offload(flight),
             Entry::Refused(code) => sink.later(flight, Outcome::error(code)),
         }
     }
 
+    #[inline]
+    fn hand_over(&mut self, flight: Flight, entry: squeue::Entry) {
+        let entry = entry.user_data(flight.key());
+        if self.push(&entry) {
+            self.in_kernel += 1;
+            let _ = flight.hand_over();
+        } else {
+            self.not_started(flight);
+        }
+    }
+
+    #[cold]
+    fn not_started(&mut self, mut flight: Flight) {
+        done::undo(&mut flight, &mut self.rooms, self.buffers.as_ref());
+        self.waiting.push_front(flight);
+    }
+
     /// False if the ring has no room even after the kernel was given what is in it.
     #[inline]
     fn push(&mut self, entry: &squeue::Entry) -> bool {
-        // SAFETY: what the entry points to belongs to a flight, which lives until its completion.
-        if unsafe { self.ring.submission().push(entry) }.is_ok() {
-            return true;
+        // SAFETY: what the entry points to belongs to a flight, which lives until its completion; or to the driver,
+        // which keeps it when it is closed too early.
+        let pushed = unsafe { self.ring.push(entry) };
+        pushed || self.push_after_submit(entry)
+    }
+
+    #[cold]
+    fn push_after_submit(&mut self, entry: &squeue::Entry) -> bool {
+        // What fails now is told by the next wait.
+        matches!(self.ring.submit(), Ok(Entered::Well)) && {
+            // SAFETY: as in `push`.
+            unsafe { self.ring.push(entry) }
         }
-        if self.ring.submit().is_err() {
-            return false;
-        }
-        // SAFETY: as above.
-        unsafe { self.ring.submission().push(entry) }.is_ok()
     }
 
     pub(crate) fn cancel(&mut self, slot: &'static Slot, sink: &mut Sink) {
         let key = slot.key();
-        if let Some(place) = self.waiting.iter().position(|flight| flight.key() == key) {
-            let flight = self.waiting.remove(place).expect("it was found there");
+        if let Some(flight) = self.withdraw(key) {
             sink.later(flight, sys::cancelled());
-            return;
+        } else {
+            self.ask_for_cancel(slot);
         }
-        self.cancels.push_back(key);
+    }
+
+    /// Takes an operation out of whichever list of ours it waits in.
+    fn withdraw(&mut self, key: u64) -> Option<Flight> {
+        if let Some(place) = self.waiting.iter().position(|flight| flight.key() == key) {
+            return self.waiting.remove(place);
+        }
+        if let Some(place) = self.parked.iter().position(|flight| flight.key() == key) {
+            return self.parked.remove(place);
+        }
+        let place = self.resting.iter().position(|resting| resting.flight.key() == key)?;
+        Some(self.resting.swap_remove(place).flight)
+    }
+
+    /// Asks the kernel to end an operation that it has.
+    fn ask_for_cancel(&mut self, slot: &'static Slot) {
+        let key = slot.key();
+        if slot.sys.uring.asks_first(key) {
+            self.cancels.push_back(key);
+        }
     }
 
     pub(crate) fn wait(&mut self, timeout: Option<Duration>, slots: &Owned, sink: &mut Sink) -> io::Result<()> {
+        let timeout = self.resume(timeout, sink);
         self.hand_over_waiting(sink);
-        let ready = !self.ring.completion().is_empty() || !sink.later.is_empty();
-        if timeout == Some(Duration::ZERO) || ready {
-            self.look()?;
+        let entered = if timeout == Some(Duration::ZERO) || !sink.is_empty() || !self.waiting.is_empty() {
+            self.look()
+        } else if self.ring.has_completions() {
+            self.look_if_needed()
         } else {
-            self.sleep(timeout)?;
-        }
+            self.sleep(timeout)
+        };
+        // What has ended is told, also if the call failed.
         self.reap(slots, sink);
+        entered?;
+        while self.ring.has_overflowed() && sink.packets.len() < Batch::MAX {
+            // There is room again for what the kernel kept.
+            self.ring.look()?;
+            if !self.ring.has_completions() {
+                break;
+            }
+            self.reap(slots, sink);
+        }
         Ok(())
     }
 
+    /// Takes up again what waited for a buffer or for better times; how long the wait may be then.
+    fn resume(&mut self, timeout: Option<Duration>, sink: &mut Sink) -> Option<Duration> {
+        if self.buffers.is_some() {
+            self.refill(sink);
+        }
+        if self.resting.is_empty() { timeout } else { self.resume_resting(timeout, sink) }
+    }
+
+    /// Puts into the ring what had no room there before.
     fn hand_over_waiting(&mut self, sink: &mut Sink) {
+        if self.alarm.as_ref().is_some_and(|alarm| !alarm.armed) {
+            let entry = self.alarm.as_mut().expect("just seen").entry();
+            let armed = self.push(&entry);
+            self.alarm.as_mut().expect("just seen").armed = armed;
+        }
         while let Some(&key) = self.cancels.front() {
             let entry = opcode::AsyncCancel::new(key).build().user_data(KEY_CANCEL);
             if !self.push(&entry) {
@@ -194,72 +286,104 @@ impl Driver {
             self.cancels.pop_front();
         }
         while let Some(flight) = self.waiting.pop_front() {
-            let before = self.waiting.len();
+            let left = self.waiting.len();
             self.start(flight, sink);
-            if self.waiting.len() > before {
+            if self.waiting.len() > left {
                 return;
             }
         }
     }
 
-    /// Hands over and works on completions, without waiting for any.
+    /// Hands over and lets the kernel work, without waiting.
     fn look(&mut self) -> io::Result<()> {
-        let submitted = self.ring.submission().is_empty();
-        if submitted && self.rung == Rung::Plain {
-            return Ok(());
+        if self.ring.has_entries() || self.ring.has_work() {
+            self.ring.look()?;
         }
-        if submitted && self.rung == Rung::Single && !self.ring.submission().taskrun() {
-            return Ok(());
+        Ok(())
+    }
+
+    /// The same where there is something to tell already: what the kernel could still do has time.
+    fn look_if_needed(&mut self) -> io::Result<()> {
+        if self.ring.has_entries() {
+            self.ring.look()?;
         }
-        // Deferred work is done only inside a call that asks for completions.
-        let now = types::Timespec::new();
-        let args = types::SubmitArgs::new().timespec(&now);
-        forgive(self.ring.submitter().submit_with_args(1, &args))
+        Ok(())
     }
 
     fn sleep(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        match timeout {
-            None => forgive(self.ring.submit_and_wait(1)),
-            Some(timeout) => {
-                let time = types::Timespec::from(timeout);
-                let args = types::SubmitArgs::new().timespec(&time);
-                forgive(self.ring.submitter().submit_with_args(1, &args))
-            }
+        if self.ring.sleep(timeout)? == Entered::Starved {
+            // Nothing was taken. Handing it over again at once would be a spin.
+            let rest = timeout.map_or(STARVED, |timeout| timeout.min(STARVED));
+            self.ring.only_sleep(Some(rest))?;
         }
+        Ok(())
     }
 
+    /// Takes completions, as many as make a batch.
     fn reap(&mut self, slots: &Owned, sink: &mut Sink) {
-        let Driver { ring, .. } = self;
-        for completion in ring.completion() {
-            let key = completion.user_data();
-            if key == KEY_WAKE || key == KEY_CANCEL {
-                continue;
+        while sink.packets.len() < Batch::MAX {
+            let Some(completion) = self.ring.completions().next() else { return };
+            self.take(&completion, slots, sink);
+        }
+    }
+
+    #[inline]
+    fn take(&mut self, completion: &cqueue::Entry, slots: &Owned, sink: &mut Sink) {
+        let key = completion.user_data();
+        if key >= KEY_CANCEL {
+            if key == KEY_WAKE
+                && let Some(alarm) = &mut self.alarm
+            {
+                alarm.armed = false;
             }
-            // SAFETY: a key in the ring is that of a flight given to it, and the kernel says once that it has ended.
-            let Some(flight) = (unsafe { slots.flight(key) }) else {
-                sink.unknown(key);
-                continue;
-            };
-            if cqueue::more(completion.flags()) {
-                let _ = flight.hand_over();
-                continue;
-            }
-            sink.complete(flight, outcome(completion.result()));
+            return;
+        }
+        // SAFETY: a key in the ring is that of a flight given to it, and the kernel says once that it has ended.
+        let Some(flight) = (unsafe { slots.flight(key) }) else {
+            sink.unknown(key);
+            return;
+        };
+        if cqueue::more(completion.flags()) {
+            self.goes_on(flight, completion, sink);
+        } else {
+            self.in_kernel -= 1;
+            self.ended(flight, completion, sink);
         }
     }
 }
 
-fn outcome(result: i32) -> Outcome {
-    if result < 0 { Outcome::error(-result) } else { Outcome::ok(result as usize) }
+impl Drop for Driver {
+    fn drop(&mut self) {
+        if let Some(mut alarm) = self.alarm.take()
+            && alarm.armed
+        {
+            alarm.armed = !self.disarm();
+            if alarm.armed {
+                alarm.leak();
+            }
+        }
+        if let Some(done::Lender::Kernel(buffers)) = self.buffers.take() {
+            buffers.close(&self.ring);
+        }
+        if self.in_kernel > 0 {
+            mem::take(&mut self.rooms).leak();
+        }
+    }
 }
 
-/// What ends a wait early is no error of it.
-fn forgive(result: io::Result<usize>) -> io::Result<()> {
-    match result {
-        Ok(_) => Ok(()),
-        Err(error) => match error.raw_os_error() {
-            Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN) => Ok(()),
-            _ => Err(error),
-        },
+impl Driver {
+    /// Takes the read of the eventfd back. True if the kernel has let go of it.
+    fn disarm(&mut self) -> bool {
+        let entry = opcode::AsyncCancel::new(KEY_WAKE).build().user_data(KEY_CANCEL);
+        // A few looks: the read may just be ending, and what else has ended lies before it.
+        for attempt in 0..4 {
+            if attempt == 0 && !self.push(&entry) || self.ring.look().is_err() {
+                return false;
+            }
+            if self.ring.completions().any(|completion| completion.user_data() == KEY_WAKE) {
+                return true;
+            }
+        }
+        false
     }
 }
