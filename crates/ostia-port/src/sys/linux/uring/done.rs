@@ -13,14 +13,14 @@ use super::{
 use crate::{
     error::Class,
     op::{
-        AcceptMany, FileCall, Outcome, ReceiveManagedMany, Request, Slice,
+        AcceptMany, FileCall, Outcome, ReceiveManagedMany, Request,
         slot::Flight,
     },
     sink::Sink,
     sys::{
         self, error,
         lending::Lending,
-        linux::{OsRequest, message},
+        linux::{OsRequest, message, transfer},
     },
 };
 
@@ -208,10 +208,9 @@ impl Driver {
         }
         let moved = result as usize;
         let reads = matches!(flight.request(), Request::ReadAt { .. });
-        let left = advance(flight.request_mut(), moved);
-        let total = flight.progress() + moved;
-        if left == 0 || (reads && moved == 0) {
+        if transfer::advance(&mut flight, moved) || (reads && moved == 0) {
             // All of it, or the file's end.
+            let total = flight.progress();
             sink.complete(flight, Outcome::ok(total));
         } else if flight.is_cancelled() {
             sink.complete(flight, sys::cancelled());
@@ -219,7 +218,6 @@ impl Driver {
             // A write of nothing would be tried again for ever.
             sink.complete(flight, Outcome::error(error::CODE_OTHER));
         } else {
-            flight.set_progress(total);
             self.start(flight, sink);
         }
     }
@@ -440,52 +438,3 @@ fn note_drained(flight: &Flight, flags: u32) {
         handle.sys.uring.set_drained(!cqueue::sock_nonempty(flags));
     }
 }
-
-/// Leaves of a request what is not done yet; how many bytes that is.
-fn advance(request: &mut Request, moved: usize) -> usize {
-    match request {
-        Request::Send { buffer, len } => {
-            *buffer = buffer.wrapping_add(moved);
-            *len -= moved;
-            *len
-        }
-        Request::ReadAt { buffer, len, offset } => {
-            *buffer = buffer.wrapping_add(moved);
-            *len -= moved;
-            *offset += moved as u64;
-            *len
-        }
-        Request::WriteAt { buffer, len, offset } => {
-            *buffer = buffer.wrapping_add(moved);
-            *len -= moved;
-            *offset += moved as u64;
-            *len
-        }
-        Request::SendVectored { slices, count } => advance_slices(slices, count, moved),
-        Request::WriteVectoredAt { slices, count, offset } => {
-            *offset += moved as u64;
-            advance_slices(slices, count, moved)
-        }
-        _ => 0,
-    }
-}
-
-fn advance_slices(slices: &mut *mut Slice, count: &mut usize, mut moved: usize) -> usize {
-    // SAFETY: the slices are those of a flight the caller holds.
-    let all = unsafe { std::slice::from_raw_parts_mut(*slices, *count) };
-    let mut done = 0;
-    for slice in all.iter_mut() {
-        let here = moved.min(slice.iov_len);
-        slice.iov_base = slice.iov_base.wrapping_byte_add(here);
-        slice.iov_len -= here;
-        moved -= here;
-        if slice.iov_len > 0 {
-            break;
-        }
-        done += 1;
-    }
-    *slices = slices.wrapping_add(done);
-    *count -= done;
-    all[done..].iter().map(|slice| slice.iov_len).sum()
-}
-

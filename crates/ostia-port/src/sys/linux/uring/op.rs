@@ -17,7 +17,7 @@ use crate::{
     op::{FileCall, OpenOptions, Readiness, Request, slot::Flight},
     sys::{
         error,
-        linux::{OsRequest, message},
+        linux::{OsRequest, message, transfer},
     },
 };
 
@@ -98,8 +98,8 @@ pub(super) fn entry(flight: &mut Flight, kernel: &Kernel, rooms: &mut stat::Room
         Request::Send { buffer, len } => opcode::Send::new(fd, buffer, clip(len)).flags(SEND_FLAGS).build(),
         Request::SendVectored { slices, count } => {
             let header = flight.slot().sys.uring.header.get().cast::<libc::msghdr>();
-            // SAFETY: the holder of the flight owns the header, and zeros are one.
-            unsafe { header.write(std::mem::zeroed()) };
+            // SAFETY: the holder of the flight owns the header; zeros are one, and memory is what it lies in.
+            unsafe { header.write_bytes(0, 1) };
             // SAFETY: as above.
             let written = unsafe { &mut *header };
             (written.msg_iov, written.msg_iovlen) = (slices, count);
@@ -263,9 +263,9 @@ pub(super) fn receivable(handle: &handle::Inner) -> squeue::Entry {
     opcode::PollAdd::new(types::Fd(handle.raw), (libc::POLLIN | libc::POLLRDHUP) as u32).build()
 }
 
-/// The longest transfer the kernel takes at once.
-pub(super) fn clip(len: usize) -> u32 {
-    len.min(0x7fff_f000) as u32
+/// At most what the kernel takes at once.
+fn clip(len: usize) -> u32 {
+    transfer::clip(len) as u32
 }
 
 /// `IORING_REGISTER_SEND_MSG_RING`, of Linux 6.13.

@@ -12,6 +12,7 @@ pub(super) const MASK: u32 = libc::STATX_TYPE | libc::STATX_MODE | libc::STATX_S
 /// Rooms that stay where they are; as many as were ever needed at a time.
 #[derive(Default)]
 pub(super) struct Rooms {
+    #[expect(clippy::vec_box, reason = "the kernel has their addresses while the list grows")]
     rooms: Vec<Box<libc::statx>>,
     free: Vec<usize>,
 }
