@@ -109,6 +109,12 @@ impl Berth {
         })
     }
 
+    /// How many slots are in use.
+    #[cfg(feature = "sim")]
+    pub(crate) fn slots_in_use(&self) -> usize {
+        self.slots.used()
+    }
+
     /// The port it is at.
     pub fn port(&self) -> &Port {
         &self.port
@@ -355,6 +361,7 @@ impl Berth {
         report.unknown = self.sink.unknown;
         if report.leaked > 0 {
             tracing::warn!(leaked = report.leaked, "operations that the system did not give back");
+            self.quay.haunt();
         }
         self.port.shared().release_quay(self.quay);
         self.port.shared().leave(&report);

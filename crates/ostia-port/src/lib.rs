@@ -66,7 +66,7 @@ pub use crate::{
 /// The simulated back end, for tests.
 #[cfg(feature = "sim")]
 pub mod sim {
-    pub use crate::sys::sim::{Options, State};
+    pub use crate::sys::sim::{Options, State, slots_in_use};
 }
 
 #[cfg(doctest)]

@@ -56,6 +56,8 @@ pub(crate) struct Quay {
     has_strays: AtomicBool,
     /// Berths of a shared quay that wait for the last of their operations.
     closers: AtomicU32,
+    /// An operation was left behind here, and may still come back.
+    haunted: AtomicBool,
 }
 
 static POOL: Mutex<Vec<&'static Quay>> = Mutex::new(Vec::new());
@@ -75,10 +77,16 @@ impl Quay {
                 strays: Mutex::new(VecDeque::new()),
                 has_strays: AtomicBool::new(false),
                 closers: AtomicU32::new(0),
+                haunted: AtomicBool::new(false),
             }))
         });
         quay.shared.store(shared, Ordering::Relaxed);
         quay
+    }
+
+    /// An operation was left behind: what comes back of it must not come to the next who waits here.
+    pub(crate) fn haunt(&self) {
+        self.haunted.store(true, Ordering::Relaxed);
     }
 
     /// Nobody waits here any more.
@@ -87,7 +95,9 @@ impl Quay {
         self.bell.store(AWAKE, Ordering::SeqCst);
         self.strays.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.has_strays.store(false, Ordering::Relaxed);
-        POOL.lock().unwrap_or_else(PoisonError::into_inner).push(self);
+        if !self.haunted.load(Ordering::Relaxed) {
+            POOL.lock().unwrap_or_else(PoisonError::into_inner).push(self);
+        }
     }
 
     pub(crate) fn set_waker(&self, waker: sys::Waker) {

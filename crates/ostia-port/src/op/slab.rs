@@ -1,9 +1,9 @@
 //! Where the slots of a berth live.
 //!
 //! Slots are made in chunks and never given back to the system: a ticket, a late cancel or the kernel may know a
-//! slot longer than its berth lives. When a berth closes, its slab goes to a pool of the process and serves the
-//! next berth. A slab in which a dead berth had to leave something behind (a read the kernel would not give up) is
-//! not used again.
+//! slot longer than its berth lives. When a berth closes, its slab goes to a pool of the process. It serves another
+//! berth when every slot has come back and hangs in no list: a slab in which a dead berth had to leave something (a
+//! read the kernel would not give up) waits for it, for ever if need be.
 //!
 //! Only the thread of the berth takes slots. Any thread may give one back: the owner to its own list, the others
 //! to a stack that the owner empties when its list runs dry.
@@ -38,7 +38,9 @@ pub(crate) struct Slab {
     returned: AtomicPtr<Slot>,
     /// Slots given back by the owner; touched by the owner only.
     free: Own<*const Slot>,
-    /// Operations the owner started less those it saw given back; touched by the owner only.
+    /// Slots taken less those that the owner saw given back; touched by the owner only.
+    used: Own<usize>,
+    /// How many may be; touched by the owner only.
     limit: Own<usize>,
 }
 
@@ -46,7 +48,8 @@ pub(crate) struct Slab {
 #[derive(Debug)]
 struct Own<T: Copy>(Cell<T>);
 
-// SAFETY: each access is behind a comparison with the owner's token, or in a method of `Owned`, which is not Send.
+// SAFETY: each access is behind a comparison with the owner's token, or in a method of `Owned`, which is not Send, or
+// of a slab in the pool, under the pool's lock.
 unsafe impl<T: Copy> Sync for Own<T> {}
 // SAFETY: a pointer to a slot may be anywhere; slots are `Sync`.
 unsafe impl<T: Copy> Send for Own<T> {}
@@ -79,6 +82,7 @@ impl Slab {
         if self.is_ours() {
             slot.free_next.store(self.free.0.get().cast_mut(), Ordering::Relaxed);
             self.free.0.set(slot);
+            self.used.0.set(self.used.0.get() - 1);
             return;
         }
         let mut head = self.returned.load(Ordering::Relaxed);
@@ -103,11 +107,40 @@ impl Slab {
         Some(unsafe { &*slot })
     }
 
-    fn grow(&'static self) -> bool {
-        let len = self.len.load(Ordering::Relaxed);
-        if len as usize >= self.limit.0.get() {
-            return false;
+    /// Moves what other threads gave back to the owner's own list.
+    fn take_returned(&self) {
+        let mut returned = self.returned.swap(ptr::null_mut(), Ordering::Acquire);
+        // SAFETY: the list holds slots, which are never freed; taking the list made it ours.
+        while let Some(slot) = unsafe { returned.as_ref() } {
+            returned = slot.free_next.load(Ordering::Relaxed);
+            slot.free_next.store(self.free.0.get().cast_mut(), Ordering::Relaxed);
+            self.free.0.set(slot);
+            self.used.0.set(self.used.0.get() - 1);
         }
+    }
+
+    /// Whether nobody knows any of its slots any more. Asked of a slab in the pool, under the pool's lock.
+    fn is_forgotten(&self) -> bool {
+        self.take_returned();
+        // A slot that hangs in a list of nudges, for a cancel that came too late, has a state although it is free.
+        self.used.0.get() == 0 && self.slots().all(|slot| slot.state.load(Ordering::Acquire) == 0)
+    }
+
+    fn slots(&self) -> impl DoubleEndedIterator<Item = &'static Slot> {
+        (0..self.len.load(Ordering::Acquire)).filter_map(|index| self.slot(index))
+    }
+
+    /// Makes every slot free, the lowest index first.
+    fn free_all(&self) {
+        self.free.0.set(ptr::null());
+        for slot in self.slots().rev() {
+            slot.free_next.store(self.free.0.get().cast_mut(), Ordering::Relaxed);
+            self.free.0.set(slot);
+        }
+    }
+
+    fn grow(&'static self) {
+        let len = self.len.load(Ordering::Relaxed);
         let chunk: Vec<Slot> = (0..CHUNK as u32).map(|place| Slot::new(len + place, self)).collect();
         let chunk = Box::leak(chunk.into_boxed_slice());
         self.chunks[len as usize / CHUNK].store(chunk.as_mut_ptr(), Ordering::Release);
@@ -117,7 +150,6 @@ impl Slab {
             slot.free_next.store(self.free.0.get().cast_mut(), Ordering::Relaxed);
             self.free.0.set(slot);
         }
-        true
     }
 }
 
@@ -131,8 +163,11 @@ pub(crate) struct Owned {
 impl Owned {
     /// A slab for this thread, of at most `limit` operations at a time.
     pub(crate) fn claim(quay: &'static Quay, limit: usize) -> Owned {
-        let limit = limit.clamp(1, OPS_MAX).next_multiple_of(CHUNK);
-        let pooled = POOL.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let pooled = {
+            let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
+            let place = pool.iter().rposition(|slab| slab.is_forgotten());
+            place.map(|place| pool.remove(place))
+        };
         let slab = pooled.unwrap_or_else(|| {
             Box::leak(Box::new(Slab {
                 number: AtomicU16::new(NUMBER.fetch_add(1, Ordering::Relaxed)),
@@ -142,12 +177,14 @@ impl Owned {
                 len: AtomicU32::new(0),
                 returned: AtomicPtr::new(ptr::null_mut()),
                 free: Own(Cell::new(ptr::null())),
+                used: Own(Cell::new(0)),
                 limit: Own(Cell::new(0)),
             }))
         });
         slab.quay.store(ptr::from_ref(quay).cast_mut(), Ordering::Release);
         slab.owner.store(thread_token(), Ordering::Release);
-        slab.limit.0.set(limit);
+        slab.limit.0.set(limit.clamp(1, OPS_MAX));
+        slab.free_all();
         Owned { slab, not_send: std::marker::PhantomData }
     }
 
@@ -159,22 +196,36 @@ impl Owned {
     #[inline]
     pub(crate) fn take(&self) -> Option<&'static Slot> {
         let slab = self.slab;
-        if slab.free.0.get().is_null() {
-            let returned = slab.returned.swap(ptr::null_mut(), Ordering::Acquire);
-            slab.free.0.set(returned);
-            if returned.is_null() && !slab.grow() {
-                return None;
-            }
+        if (slab.free.0.get().is_null() || slab.used.0.get() >= slab.limit.0.get()) && !self.make_room() {
+            return None;
         }
         // SAFETY: the list holds slots, which are never freed.
         let slot = unsafe { &*slab.free.0.get() };
         slab.free.0.set(slot.free_next.load(Ordering::Relaxed));
+        slab.used.0.set(slab.used.0.get() + 1);
         Some(slot)
     }
 
-    /// Gives back a slot that was taken and not used.
-    pub(crate) fn put_back(&self, slot: &'static Slot) {
-        self.slab.give_back(slot);
+    /// Sees to it that there is a free slot, unless the limit is reached.
+    #[cold]
+    fn make_room(&self) -> bool {
+        let slab = self.slab;
+        slab.take_returned();
+        if slab.used.0.get() >= slab.limit.0.get() {
+            return false;
+        }
+        if slab.free.0.get().is_null() {
+            // All slots are in use, and are fewer than the limit, which is at most what there are chunks for.
+            slab.grow();
+        }
+        true
+    }
+
+    /// How many slots are in use: of operations under way, and of those whose result nobody has taken.
+    #[cfg(feature = "sim")]
+    pub(crate) fn used(&self) -> usize {
+        self.slab.take_returned();
+        self.slab.used.0.get()
     }
 
     /// The flight the kernel gives back by its key; none if the key is of no operation under way.
@@ -198,22 +249,14 @@ impl Owned {
 
     /// Every operation that has not ended.
     pub(crate) fn under_way(&self) -> impl Iterator<Item = &'static Slot> {
-        let slab = self.slab;
-        (0..slab.len.load(Ordering::Relaxed))
-            .filter_map(move |index| slab.slot(index))
-            .filter(|slot| slot.state.load(Ordering::Acquire) & LIVE != 0 && slot.is_under_way())
+        self.slab.slots().filter(|slot| slot.state.load(Ordering::Acquire) & LIVE != 0 && slot.is_under_way())
     }
 }
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        let left_behind = self.under_way().next().is_some();
         // In this order: a slot given back by now goes to the list of foreigners.
         self.slab.owner.store(0, Ordering::Release);
-        if left_behind {
-            // The kernel still has some of its memory: no other berth is to meet those operations.
-            return;
-        }
         POOL.lock().unwrap_or_else(PoisonError::into_inner).push(self.slab);
     }
 }

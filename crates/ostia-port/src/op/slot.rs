@@ -360,9 +360,11 @@ impl Slot {
 
     /// Marks an operation under way as to be cancelled; the caller sees to it itself.
     pub(crate) fn mark_cancelled(&'static self) {
-        if let Some(_pin) = self.pin() {
-            self.state.fetch_or(CANCEL, Ordering::AcqRel);
-        }
+        let Some(_pin) = self.pin() else { return };
+        // Only while it lives: it may end meanwhile, and a bit that is set on a free slot would be the next
+        // operation's.
+        let mark = |state| (state & (LIVE | DONE) == LIVE).then_some(state | CANCEL);
+        let _ = self.state.fetch_update(Ordering::AcqRel, Ordering::Relaxed, mark);
     }
 
     pub(crate) fn is_done(&self) -> bool {

@@ -37,6 +37,7 @@ pub use self::dice::Options;
 use self::world::{Last, Told, World};
 use crate::{
     address::Address,
+    berth::Berth,
     handle::Kind,
     op::{
         AcceptMany, Outcome, ReceiveManagedMany, Request, slab,
@@ -190,6 +191,11 @@ impl State {
             digest: world.digest(),
         })
     }
+}
+
+/// How many operations of this berth hold a slot: those under way, and those whose result nobody has taken.
+pub fn slots_in_use(berth: &Berth) -> usize {
+    berth.slots_in_use()
 }
 
 /// One thread's part of the simulation.
