@@ -9,7 +9,7 @@ use std::{
 
 use ostia_port::{Address, Batch, Builder, Class, ListenOptions, Packet, Payload, Port, op, sim::Options};
 
-use crate::support::{any_ip, close, connected, end, port, run, state};
+use crate::support::{any_ip, close, connected, end, port, port_of, run, state};
 
 fn alone(seed: u64) -> Options {
     let mut options = Options::new(seed);
@@ -225,4 +225,20 @@ fn a_simulation_is_chosen_by_its_options() {
     let builder: Builder = Port::builder();
     let port = builder.sim(Options::rough(11)).open().unwrap();
     assert_eq!(port.backend().to_string(), "sim");
+}
+
+#[test]
+fn one_operation_more_than_may_be_is_refused_whoever_had_the_slots_before() {
+    for ops_max in [1000, 3] {
+        let port = port_of(Port::builder().sim(alone(12)).ops_max(ops_max));
+        let mut berth = port.berth().unwrap();
+        let mut tickets: Vec<_> = (0..ops_max).map(|_| berth.submit(op::Nop).unwrap()).collect();
+        assert_eq!(berth.submit(op::Nop).unwrap_err().error.kind(), ErrorKind::WouldBlock);
+        end(&mut berth, tickets.swap_remove(0)).0.unwrap();
+        // A result that nobody has taken holds its slot as an operation under way does.
+        tickets.push(berth.submit(op::Nop).unwrap());
+        assert_eq!(berth.submit(op::Nop).unwrap_err().error.kind(), ErrorKind::WouldBlock);
+        drop(tickets);
+        close(berth);
+    }
 }

@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use ostia_port::{
-    Address, Batch, Berth, ListenOptions, Listener, Port, Stream, Ticket, op,
+    Address, Batch, Berth, Builder, ListenOptions, Listener, Port, Stream, Ticket, op,
     sim::{Options, State},
 };
 
 pub(crate) fn port(options: Options) -> Port {
-    Port::builder().sim(options).open().expect("a simulated kernel opens")
+    port_of(Port::builder().sim(options))
+}
+
+pub(crate) fn port_of(builder: Builder) -> Port {
+    builder.open().expect("a simulated kernel opens")
 }
 
 pub(crate) fn state(port: &Port) -> State {
