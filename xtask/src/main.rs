@@ -9,6 +9,7 @@ mod fuzz;
 mod house;
 #[cfg(test)]
 mod pages;
+mod soak;
 mod tally;
 mod tools;
 mod windows;
@@ -29,6 +30,8 @@ cargo xtask: what CI runs, and a few things made by program
   cargo xtask bench port [ARGS]   the completion port beside hand-written programs and other crates (Linux)
   cargo xtask fuzz [TARGET] [--seconds N]
                                   every fuzz target, or one, for N seconds each (10)
+  cargo xtask soak [--seeds N | --minutes M]
+                                  programs of chance on the simulated completion port, for a minute
 
 Legs of `check` (the tests of this system are `cargo test --workspace`, which .ci/run runs first):
 ";
@@ -57,6 +60,7 @@ fn run(arguments: &[String]) -> Result<ExitCode, String> {
         "examples" => examples::write(&house).map(|()| ExitCode::SUCCESS),
         "bench" => bench::run(&house, rest),
         "fuzz" => fuzz::run(&house, rest),
+        "soak" => soak::run(&house, rest),
         "help" | "--help" | "-h" => {
             help();
             Ok(ExitCode::SUCCESS)

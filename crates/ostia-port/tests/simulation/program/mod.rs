@@ -103,6 +103,9 @@ struct Pending {
     receives: Option<usize>,
 }
 
+/// The number of a post that was work, and the operation it submitted, if there was room.
+type Work = (usize, Option<Ticket<op::Nop>>);
+
 struct Program {
     dice: Dice,
     port: Port,
@@ -120,8 +123,8 @@ struct Program {
     submitted: usize,
     report: Report,
     payloads: Count,
-    /// Posted work that has run, and what it submitted, if there was room.
-    sent_work: Arc<Mutex<Vec<(usize, Option<Ticket<op::Nop>>)>>>,
+    /// Posted work that has run.
+    sent_work: Arc<Mutex<Vec<Work>>>,
 }
 
 /// Runs the program of this seed from its beginning to its end, and holds it to all promises.
@@ -421,7 +424,10 @@ impl Program {
         self.sent_work.lock().expect("no panic").clear();
         self.ledger.check_ends();
         let Ledger { listeners, datagrams, files, ends, .. } = &mut self.ledger;
-        (listeners.clear(), datagrams.clear(), ends.clear(), files.clear());
+        listeners.clear();
+        datagrams.clear();
+        ends.clear();
+        files.clear();
         let report = self.port.close(Duration::ZERO).expect("all berths are closed");
         assert_eq!(report, self.report, "the port's report is the sum of its berths'");
         let state = state(&self.port);
