@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     io,
+    panic::{self, AssertUnwindSafe},
     sync::{Arc, Condvar, Mutex, PoisonError},
     thread,
 };
@@ -109,11 +110,14 @@ impl Pool {
                 let outcome = if flight.is_cancelled() {
                     Outcome::error(error::CODE_CANCELLED)
                 } else {
-                    blocking::run(&mut flight)
+                    perform(&mut flight)
                 };
+                // Who hears of the end may have more to do, and is to find this thread idle.
+                self.lock().idle += 1;
                 let quay = flight.slot().slab.quay();
                 quay.send_back(flight, outcome);
                 state = self.lock();
+                state.idle -= 1;
             } else if state.closed {
                 return;
             } else {
@@ -123,4 +127,10 @@ impl Pool {
             }
         }
     }
+}
+
+/// A fault of ours must not cost the thread, nor leave the operation without an end.
+fn perform(flight: &mut Flight) -> Outcome {
+    let done = panic::catch_unwind(AssertUnwindSafe(|| blocking::run(flight)));
+    done.unwrap_or(Outcome::error(error::CODE_OTHER))
 }
