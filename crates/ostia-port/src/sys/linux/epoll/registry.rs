@@ -320,3 +320,85 @@ pub(super) fn is_for(direction: Direction, events: u32) -> bool {
     };
     events & (one | BROKEN) != 0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::Waker, *};
+    use crate::{Address, Backend, Port};
+
+    /// What the kernel knows of a descriptor at this instance: the events it is to tell.
+    fn told(registry: &Registry, raw: RawFd) -> Option<u32> {
+        let known = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", registry.raw())).unwrap();
+        known.lines().find_map(|line| {
+            let mut words = line.split_whitespace();
+            let found = words.next() == Some("tfd:") && words.next() == Some(&raw.to_string());
+            found.then(|| u32::from_str_radix(words.nth(1).expect("there are events"), 16).unwrap())
+        })
+    }
+
+    #[test]
+    fn an_event_of_a_closed_handle_finds_nobody_though_place_and_number_are_used_again() {
+        let port = Port::builder().backend(Backend::Epoll).open().unwrap();
+        let stream = || port.stream(&Address::Local("/nowhere".into())).unwrap();
+        let waker = Waker::new().unwrap();
+        let mut registry = Registry::new(waker.raw()).unwrap();
+        // The descriptor's file outlives the handle, and its registration would, too.
+        let old = stream();
+        let raw = old.raw();
+        // SAFETY: the handle is open.
+        let duplicate = unsafe { std::os::fd::BorrowedFd::borrow_raw(raw) }.try_clone_to_owned().unwrap();
+        let place = registry.enter(old.0.inner());
+        let key = registry.key(place);
+        registry.arm(place).unwrap();
+        assert!(told(&registry, raw).is_some());
+
+        std::thread::spawn(move || drop(old)).join().unwrap();
+        assert_eq!(told(&registry, raw), None, "closing takes the registration out");
+        // Its number may be another's by now, whose registration is not this place's to change.
+        assert_eq!(registry.place_of(key), Some(place));
+        registry.entries[place as usize].raw = waker.raw();
+        let before = told(&registry, waker.raw());
+        registry.relax(place, IN);
+        assert_eq!(told(&registry, waker.raw()), before);
+
+        registry.sweep();
+        assert_eq!(registry.place_of(key), None);
+        let new = stream();
+        let again = registry.enter(new.0.inner());
+        assert_eq!(again, place, "the place is used again");
+        assert_ne!(registry.key(again), key);
+        assert_eq!(registry.place_of(key), None);
+        assert_eq!(registry.find(new.0.inner()), Some(again));
+        drop(duplicate);
+    }
+
+    #[test]
+    fn a_handle_has_a_place_at_each_instance_and_its_own_keys_there() {
+        let port = Port::builder().backend(Backend::Epoll).open().unwrap();
+        let stream = port.stream(&Address::Local("/nowhere".into())).unwrap();
+        let other = port.stream(&Address::Local("/nowhere".into())).unwrap();
+        let waker = Waker::new().unwrap();
+        let mut first = Registry::new(waker.raw()).unwrap();
+        let mut second = Registry::new(waker.raw()).unwrap();
+        let handle = stream.0.inner();
+        assert_eq!(first.find(handle), None);
+        assert_eq!(second.enter(other.0.inner()), 0);
+        assert_eq!((first.enter(handle), second.enter(handle)), (0, 1));
+        assert_eq!((first.enter(handle), second.enter(handle)), (0, 1));
+        assert_eq!((first.find(handle), second.find(handle)), (Some(0), Some(1)));
+        // The first berth is closed: the handle is at home at the next one that asks.
+        drop(first);
+        let mut third = Registry::new(waker.raw()).unwrap();
+        assert_eq!(third.enter(handle), 0);
+        assert_eq!(handle.sys.epoll.home.load(Ordering::Relaxed), third.instance.number);
+        assert_eq!((second.find(handle), third.find(handle)), (Some(1), Some(0)));
+        drop(stream);
+        assert_eq!((second.closed_count(), third.closed_count()), (1, 1));
+    }
+
+    impl Registry {
+        fn closed_count(&self) -> usize {
+            self.instance.closed().len()
+        }
+    }
+}

@@ -70,3 +70,42 @@ fn told(count: libc::c_long) -> io::Result<usize> {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        os::fd::AsRawFd,
+        time::{Duration, Instant},
+    };
+
+    use super::{super::registry::KEY_WAKE, *};
+
+    #[test]
+    fn a_sleep_is_never_short_whichever_call_there_is() {
+        let epoll = rustix::event::epoll::create(rustix::event::epoll::CreateFlags::CLOEXEC).unwrap();
+        let mut events = [libc::epoll_event { events: 0, u64: 0 }; 4];
+        for nanoseconds in [true, false] {
+            let mut sleep = Sleep { nanoseconds };
+            for timeout in [Duration::from_nanos(1), Duration::from_micros(300), Duration::from_micros(1500)] {
+                let began = Instant::now();
+                assert_eq!(sleep.wait(epoll.as_raw_fd(), &mut events, Some(timeout)).unwrap(), 0);
+                assert!(began.elapsed() >= timeout, "{timeout:?}, {sleep:?}");
+            }
+            assert_eq!(sleep.wait(epoll.as_raw_fd(), &mut events, Some(Duration::ZERO)).unwrap(), 0);
+        }
+    }
+
+    #[test]
+    fn every_wake_ends_one_sleep_though_nobody_reads_the_counter() {
+        let waker = super::super::Waker::new().unwrap();
+        let registry = super::super::Registry::new(waker.raw()).unwrap();
+        let mut events = [libc::epoll_event { events: 0, u64: 0 }; 4];
+        let mut sleep = Sleep::new();
+        for _ in 0..3 {
+            waker.wake().unwrap();
+            assert_eq!(sleep.wait(registry.raw(), &mut events, Some(Duration::MAX)).unwrap(), 1);
+            assert_eq!({ events[0].u64 }, KEY_WAKE);
+            assert_eq!(sleep.wait(registry.raw(), &mut events, Some(Duration::ZERO)).unwrap(), 0);
+        }
+    }
+}
