@@ -29,10 +29,10 @@ use compio::{
 };
 
 use crate::port::{
-    echo::BUFFER,
+    echo::{self, BUFFER},
     files::{BLOCK, DEPTH, Places, STEP, check},
     program::{Sample, Settings, steady},
-    timers::Lateness,
+    timers::{Found, Lateness, repeat},
     wake::End,
 };
 
@@ -62,25 +62,25 @@ fn runtime(proactor: ProactorBuilder) -> Result<Runtime, String> {
     RuntimeBuilder::new().with_proactor(proactor).build().map_err(told("runtime"))
 }
 
-pub(crate) fn echo_plain(streams: Vec<TcpStream>) -> Result<(), String> {
-    echo(&runtime(plain())?, streams)
+pub(crate) fn echo_plain(connections: usize) -> Result<(), String> {
+    serve(&runtime(plain())?, echo::accepted(connections)?)
 }
 
-pub(crate) fn echo_tuned(streams: Vec<TcpStream>) -> Result<(), String> {
-    echo(&runtime(tuned())?, streams)
+pub(crate) fn echo_tuned(connections: usize) -> Result<(), String> {
+    serve(&runtime(tuned())?, echo::accepted(connections)?)
 }
 
-pub(crate) fn echo_poll(streams: Vec<TcpStream>) -> Result<(), String> {
-    echo(&runtime(poll())?, streams)
+pub(crate) fn echo_poll(connections: usize) -> Result<(), String> {
+    serve(&runtime(poll())?, echo::accepted(connections)?)
 }
 
 /// A task for each connection.
-fn echo(runtime: &Runtime, streams: Vec<TcpStream>) -> Result<(), String> {
+fn serve(runtime: &Runtime, streams: Vec<TcpStream>) -> Result<(), String> {
     runtime.block_on(async {
         let mut tasks = Vec::with_capacity(streams.len());
         for stream in streams {
             let stream = net::TcpStream::from_std(stream).map_err(told("from_std"))?;
-            tasks.push(runtime.spawn(echo_one(stream)));
+            tasks.push(runtime.spawn(serve_one(stream)));
         }
         for task in tasks {
             task.await.map_err(|_| "compio: a task was lost".to_owned())??;
@@ -89,7 +89,7 @@ fn echo(runtime: &Runtime, streams: Vec<TcpStream>) -> Result<(), String> {
     })
 }
 
-async fn echo_one(mut stream: net::TcpStream) -> Result<(), String> {
+async fn serve_one(mut stream: net::TcpStream) -> Result<(), String> {
     let mut buffer = Vec::with_capacity(BUFFER);
     loop {
         let BufResult(read, received) = stream.read(buffer).await;
@@ -130,7 +130,8 @@ impl Wake for Note {
 }
 
 /// The driver with one small state for each connection, and no task.
-pub(crate) fn echo_driver(streams: Vec<TcpStream>) -> Result<(), String> {
+pub(crate) fn echo_driver(connections: usize) -> Result<(), String> {
+    let streams = echo::accepted(connections)?;
     let mut driver = tuned().build().map_err(told("driver"))?;
     let sockets: Vec<Socket> = streams.into_iter().map(SharedFd::new).collect();
     let wakers: Vec<Waker> = (0..sockets.len()).map(|index| Arc::new(Note(index)).into()).collect();
@@ -328,20 +329,21 @@ impl End for Waiting {
 }
 
 /// A task for each timer.
-pub(crate) fn timers(spans: &[Duration]) -> Result<Vec<Lateness>, String> {
+pub(crate) fn timers(spans: &[Duration]) -> Result<Found, String> {
     let runtime = runtime(plain())?;
-    runtime.block_on(async {
-        let sleep = |span: Duration| async move {
-            let due = Instant::now() + span;
-            time::sleep(span).await;
-            Lateness::since(due)
-        };
-        let tasks: Vec<_> = spans.iter().map(|span| runtime.spawn(sleep(*span))).collect();
-        let mut late = Vec::with_capacity(tasks.len());
-        for task in tasks {
-            late.push(task.await.map_err(|_| "compio: a task was lost".to_owned())?);
-        }
-        Ok(late)
+    let sleep = |span: Duration| async move {
+        let due = Instant::now() + span;
+        time::sleep(span).await;
+        Lateness::since(due)
+    };
+    repeat(spans, |late| {
+        runtime.block_on(async {
+            let tasks: Vec<_> = spans.iter().map(|span| runtime.spawn(sleep(*span))).collect();
+            for task in tasks {
+                late.push(task.await.map_err(|_| "compio: a task was lost".to_owned())?);
+            }
+            Ok(())
+        })
     })
 }
 

@@ -34,10 +34,10 @@ pub(crate) type Cell = (usize, usize);
 
 const CELLS: [Cell; 6] = [(1, 64), (64, 64), (512, 64), (1, 16 << 10), (64, 16 << 10), (512, 16 << 10)];
 
-/// Serves connections until all of them are closed.
-pub(crate) type Serve = fn(streams: Vec<TcpStream>) -> Result<(), String>;
+/// Serves so many connections until all of them are closed; begins with [`announce`].
+pub(crate) type Serve = fn(connections: usize) -> Result<(), String>;
 
-const RAW: &[Program<Serve>] = &[("raw-epoll", raw_epoll::serve), ("raw-uring", raw_uring::serve)];
+const RAW: &[Program<Serve>] = &[("raw-epoll", raw_epoll::echo), ("raw-uring", raw_uring::echo)];
 
 const COMPIO: &[Program<Serve>] = &[
     ("compio", compio::echo_plain),
@@ -53,17 +53,25 @@ fn programs() -> Vec<Program<Serve>> {
 
 /// The server's side.
 pub(crate) fn serve(name: &str, connections: usize) -> Result<(), String> {
-    let serve = named(&programs(), name)?;
+    named(&programs(), name)?(connections)
+}
+
+/// Tells the client where the server listens.
+pub(crate) fn announce(port: u16) -> Result<(), String> {
+    program::tell(&json!({ "port": port, "counter": counting::address() }))
+}
+
+/// What is the same for all servers that have no way of their own to accept: it is no part of the comparison.
+pub(crate) fn accepted(connections: usize) -> Result<Vec<TcpStream>, String> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(told("listen"))?;
-    let port = listener.local_addr().map_err(told("listen"))?.port();
-    program::tell(&json!({ "port": port, "counter": counting::address() }))?;
+    announce(listener.local_addr().map_err(told("listen"))?.port())?;
     let mut streams = Vec::with_capacity(connections);
     for _ in 0..connections {
         let (stream, _) = listener.accept().map_err(told("accept"))?;
         stream.set_nodelay(true).map_err(told("TCP_NODELAY"))?;
         streams.push(stream);
     }
-    serve(streams)
+    Ok(streams)
 }
 
 /// All programs in turns.

@@ -2,7 +2,6 @@
 #![expect(unsafe_code, reason = "its sources are added with a promise that they are taken out again")]
 
 use std::{
-    net::TcpStream,
     num::NonZeroUsize,
     time::{Duration, Instant},
 };
@@ -11,12 +10,13 @@ use polling::{Event, Events, PollMode, Poller};
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use crate::port::{
-    echo::BUFFER,
-    timers::{Due, Lateness},
+    echo::{self, BUFFER},
+    timers::{Due, Found, repeat},
 };
 
 /// Echo on level-triggered events, which spare it the re-arming of its usual mode.
-pub(crate) fn echo(streams: Vec<TcpStream>) -> Result<(), String> {
+pub(crate) fn echo(connections: usize) -> Result<(), String> {
+    let streams = echo::accepted(connections)?;
     let poller = Poller::new().map_err(told("create"))?;
     let mut buffers: Vec<_> = streams.iter().map(|_| vec![0; BUFFER]).collect();
     for (index, stream) in streams.iter().enumerate() {
@@ -48,18 +48,19 @@ pub(crate) fn echo(streams: Vec<TcpStream>) -> Result<(), String> {
 }
 
 /// Timers as its users build them: a heap, and a wait for the first of it.
-pub(crate) fn timers(spans: &[Duration]) -> Result<Vec<Lateness>, String> {
+pub(crate) fn timers(spans: &[Duration]) -> Result<Found, String> {
     let poller = Poller::new().map_err(told("create"))?;
-    let mut due = Due::new(spans);
     let mut events = Events::new();
-    let mut late = Vec::with_capacity(spans.len());
-    while let Some(first) = due.first() {
-        poller
-            .wait(&mut events, Some(first.saturating_duration_since(Instant::now())))
-            .map_err(told("wait"))?;
-        due.take(&mut late);
-    }
-    Ok(late)
+    repeat(spans, |late| {
+        let mut due = Due::new(spans);
+        while let Some(first) = due.first() {
+            let left = first.saturating_duration_since(Instant::now());
+            events.clear();
+            poller.wait(&mut events, Some(left)).map_err(told("wait"))?;
+            due.take(late);
+        }
+        Ok(())
+    })
 }
 
 fn told<E: std::fmt::Display>(what: &str) -> impl Fn(E) -> String {

@@ -7,14 +7,15 @@ use rustix::{
     net::{RecvFlags, SendFlags, recv, send},
 };
 
-use crate::port::echo::BUFFER;
+use crate::port::echo::{self, BUFFER};
 
 /// Events taken at once.
 const EVENTS: usize = 512;
 
 /// Level-triggered: one `recv` and one `send` an event, and what is left makes another event, so that no `recv` ever
 /// learns that there is nothing. Edge-triggered events were tried and are no faster.
-pub(crate) fn serve(streams: Vec<TcpStream>) -> Result<(), String> {
+pub(crate) fn echo(connections: usize) -> Result<(), String> {
+    let streams = echo::accepted(connections)?;
     let epoll = epoll::create(CreateFlags::CLOEXEC).map_err(told("create"))?;
     let mut buffers: Vec<_> = streams.iter().map(|_| vec![0; BUFFER]).collect();
     for (index, stream) in streams.iter().enumerate() {

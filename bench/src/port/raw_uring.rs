@@ -1,7 +1,7 @@
 //! Echo on io_uring alone, with nothing that a server could do without.
 #![expect(unsafe_code, reason = "the kernel is handed addresses of buffers that live on here")]
 
-use std::{net::TcpStream, os::fd::AsRawFd};
+use std::os::fd::AsRawFd;
 
 use io_uring::{
     CompletionQueue, IoUring, SubmissionQueue, Submitter, cqueue, opcode,
@@ -9,7 +9,7 @@ use io_uring::{
     types::Fixed,
 };
 
-use crate::port::echo::BUFFER;
+use crate::port::echo::{self, BUFFER};
 
 /// Room in the submission queue; a connection has two entries at once at most.
 const ENTRIES: u32 = 1024;
@@ -66,7 +66,8 @@ impl Queues<'_> {
 /// A send and the receive after it go to the kernel as a chain, so that a request costs two entries, one
 /// completion and a share of one system call. Sockets are registered. Tried and no faster for requests that wait for
 /// each other: one entry at a time, asking for the poll first, multishot receives with buffer rings.
-pub(crate) fn serve(streams: Vec<TcpStream>) -> Result<(), String> {
+pub(crate) fn echo(connections: usize) -> Result<(), String> {
+    let streams = echo::accepted(connections)?;
     let mut buffers: Vec<Vec<u8>> = streams.iter().map(|_| vec![0; BUFFER]).collect();
     // After the buffers, so that it is gone before them.
     let mut ring = ring(ENTRIES)?;

@@ -57,7 +57,7 @@ impl Lateness {
     }
 }
 
-pub(crate) type Run = fn(spans: &[Duration]) -> Result<Vec<Lateness>, String>;
+pub(crate) type Run = fn(spans: &[Duration]) -> Result<Found, String>;
 
 const RAW: &[Program<Run>] = &[("raw-uring", uring), ("raw-epoll", raw_epoll)];
 
@@ -67,19 +67,35 @@ fn programs() -> Vec<Program<Run>> {
     [RAW, PEERS, ours::TIMERS].concat()
 }
 
+/// What a program's timers came to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found {
+    p50: Lateness,
+    p99: Lateness,
+    sample: Sample,
+}
+
 /// The program's side.
 pub(crate) fn serve(name: &str, _: Settings) -> Result<Value, String> {
-    let run = named(&programs(), name)?;
-    let spans = spans();
-    run(&spans)?;
+    let found = named(&programs(), name)?(&spans())?;
+    Ok(json!({ "p50": found.p50.0, "p99": found.p99.0, "sample": found.sample.json() }))
+}
+
+/// Has all timers run several times. `run` starts them and waits for them, and notes how late each was.
+pub(crate) fn repeat(
+    spans: &[Duration],
+    mut run: impl FnMut(&mut Vec<Lateness>) -> Result<(), String>,
+) -> Result<Found, String> {
+    let mut late = Vec::with_capacity(spans.len() * TIMES);
+    run(&mut late)?;
+    late.clear();
     let begun = Instant::now();
     let (allocations, cpu) = (counting::allocations(), process_cpu());
-    let mut late = Vec::with_capacity(spans.len() * TIMES);
     for _ in 1..TIMES {
-        late.append(&mut run(&spans)?);
+        run(&mut late)?;
     }
     let cpu = process_cpu() - cpu;
-    let allocations = counting::allocations() - allocations;
+    let (allocations, wall) = (counting::allocations() - allocations, begun.elapsed());
     if late.len() != spans.len() * (TIMES - 1) {
         return Err(format!("{} of {} timers ran", late.len(), spans.len() * (TIMES - 1)));
     }
@@ -87,9 +103,9 @@ pub(crate) fn serve(name: &str, _: Settings) -> Result<Value, String> {
     if late[0] < Lateness(0.0) {
         return Err(format!("a timer ran {:.6} s too early", -late[0].0));
     }
-    let quantile = |at: f64| late[((late.len() - 1) as f64 * at).round() as usize].0;
-    let sample = Sample { operations: late.len() as u64, cpu, wall: begun.elapsed(), allocations };
-    Ok(json!({ "p50": quantile(0.5), "p99": quantile(0.99), "sample": sample.json() }))
+    let quantile = |at: f64| late[((late.len() - 1) as f64 * at).round() as usize];
+    let sample = Sample { operations: late.len() as u64, cpu, wall, allocations };
+    Ok(Found { p50: quantile(0.5), p99: quantile(0.99), sample })
 }
 
 /// One run of a program in a process of its own.
@@ -154,47 +170,53 @@ impl Due {
 }
 
 /// One timeout of the ring for each, by the clock: a span would begin when the kernel comes to it.
-fn uring(spans: &[Duration]) -> Result<Vec<Lateness>, String> {
+fn uring(spans: &[Duration]) -> Result<Found, String> {
+    let mut times: Vec<Timespec> = Vec::with_capacity(spans.len());
     let mut ring = raw_uring::ring(TIMERS)?;
-    // Two names of one clock, read one after the other; what lies between them counts as lateness.
-    let (begun, clock) = (Instant::now(), clock_gettime(ClockId::Monotonic));
-    let clock = Duration::try_from(clock).map_err(|error| error.to_string())?;
-    let times: Vec<Timespec> = spans.iter().map(|span| Timespec::from(clock + *span)).collect();
-    for (index, time) in times.iter().enumerate() {
-        let timer = opcode::Timeout::new(time).flags(TimeoutFlags::ABS).build().user_data(index as u64);
-        // SAFETY: the kernel reads the time when the entry is submitted, and it is alive until this function ends.
-        unsafe { ring.submission().push(&timer) }.map_err(|error| error.to_string())?;
-    }
-    let mut late = Vec::with_capacity(spans.len());
-    while late.len() < spans.len() {
-        ring.submit_and_wait(1).map_err(|error| format!("enter: {error}"))?;
-        for entry in ring.completion() {
-            match -entry.result() {
-                libc::ETIME => late.push(Lateness::since(begun + spans[entry.user_data() as usize])),
-                other => return Err(format!("a timeout ended with {other}")),
+    repeat(spans, |late| {
+        // Two names of one clock, read one after the other; what lies between them counts as lateness.
+        let (begun, clock) = (Instant::now(), clock_gettime(ClockId::Monotonic));
+        let clock = Duration::try_from(clock).map_err(|error| error.to_string())?;
+        times.clear();
+        times.extend(spans.iter().map(|span| Timespec::from(clock + *span)));
+        for (index, time) in times.iter().enumerate() {
+            let timer = opcode::Timeout::new(time).flags(TimeoutFlags::ABS).build().user_data(index as u64);
+            // SAFETY: the kernel reads the time when the entry is submitted, and until then nobody changes it.
+            unsafe { ring.submission().push(&timer) }.map_err(|error| error.to_string())?;
+        }
+        let all = late.len() + spans.len();
+        while late.len() < all {
+            ring.submit_and_wait(1).map_err(|error| format!("enter: {error}"))?;
+            for entry in ring.completion() {
+                match -entry.result() {
+                    libc::ETIME => late.push(Lateness::since(begun + spans[entry.user_data() as usize])),
+                    other => return Err(format!("a timeout ended with {other}")),
+                }
             }
         }
-    }
-    Ok(late)
+        Ok(())
+    })
 }
 
 /// A heap, and a wait for the first of it, by the call that takes nanoseconds.
-fn raw_epoll(spans: &[Duration]) -> Result<Vec<Lateness>, String> {
+fn raw_epoll(spans: &[Duration]) -> Result<Found, String> {
     let epoll = epoll::create(CreateFlags::CLOEXEC).map_err(|error| format!("epoll: {error}"))?;
-    let mut due = Due::new(spans);
-    let mut late = Vec::with_capacity(spans.len());
-    while let Some(first) = due.first() {
-        let left = first.saturating_duration_since(Instant::now());
-        let left = libc::timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
-        let mut event = libc::epoll_event { events: 0, u64: 0 };
-        // SAFETY: there is room for the one event that may be written, and the time is alive during the call.
-        let events = unsafe { libc::epoll_pwait2(epoll.as_raw_fd(), &mut event, 1, &left, ptr::null()) };
-        if events < 0 {
-            return Err(format!("epoll: {}", io::Error::last_os_error()));
+    repeat(spans, |late| {
+        let mut due = Due::new(spans);
+        while let Some(first) = due.first() {
+            let left = first.saturating_duration_since(Instant::now());
+            let left =
+                libc::timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
+            let mut event = libc::epoll_event { events: 0, u64: 0 };
+            // SAFETY: there is room for the one event that may be written, and the time is alive during the call.
+            let events = unsafe { libc::epoll_pwait2(epoll.as_raw_fd(), &mut event, 1, &left, ptr::null()) };
+            if events < 0 {
+                return Err(format!("epoll: {}", io::Error::last_os_error()));
+            }
+            due.take(late);
         }
-        due.take(&mut late);
-    }
-    Ok(late)
+        Ok(())
+    })
 }
 
 #[cfg(test)]
