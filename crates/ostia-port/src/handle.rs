@@ -14,8 +14,7 @@ use crate::{
 
 /// What a handle is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[doc(hidden)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// A stream or listener over IP.
     Tcp,
     /// A stream or listener in the file system.
@@ -25,6 +24,7 @@ pub enum Kind {
     /// Datagrams in the file system.
     LocalDatagram,
     /// A Windows named pipe: one end of it, or (listening) the name.
+    #[cfg_attr(not(windows), expect(dead_code, reason = "Windows alone has them"))]
     Pipe,
     /// A file.
     File,

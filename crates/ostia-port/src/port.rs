@@ -421,10 +421,6 @@ impl Port {
         &self.shared
     }
 
-    pub(crate) fn from_shared(shared: &Arc<Shared>) -> Port {
-        Port { shared: Arc::clone(shared) }
-    }
-
     /// Which back end it has.
     pub fn backend(&self) -> Backend {
         self.shared.system.backend()

@@ -255,7 +255,6 @@ impl Quay {
     }
 
     /// A packet for whoever waits here next.
-    #[cfg_attr(not(windows), expect(dead_code, reason = "only IOCP gives a berth the packets of others"))]
     pub(crate) fn leave_stray(&self, packet: Packet) {
         self.strays.lock().unwrap_or_else(PoisonError::into_inner).push_back(packet);
         self.has_strays.store(true, Ordering::Release);

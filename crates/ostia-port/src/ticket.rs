@@ -41,6 +41,10 @@ impl<O: Op> Ticket<O> {
 
     /// One more result of an operation that yields many. After the last one, and after its end, none: a result
     /// that came before the end is still given first.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "none means none yet, and an iterator's end is for good"
+    )]
     pub fn next(&mut self) -> Option<io::Result<O::Item>> {
         let slot = self.slot?;
         Some(slot.item_of::<O>(slot.next_item()?))

@@ -142,7 +142,7 @@ impl Op for Open {
     fn check(&self) -> io::Result<()> {
         let FileCall::Open { options, .. } = &self.call else { return Ok(()) };
         let changes = options.create || options.create_new || options.truncate;
-        if changes && !options.write || !options.read && !options.write {
+        if !options.write && (changes || !options.read) {
             let why = "a file is opened for reading or writing, and made or emptied only for writing";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }

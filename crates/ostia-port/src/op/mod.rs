@@ -153,6 +153,8 @@ impl Outcome {
         Outcome::error(error.raw_os_error().unwrap_or(crate::sys::error::CODE_OTHER))
     }
 
+    /// From a call's result, by what of it counts.
+    #[cfg_attr(not(windows), expect(dead_code, reason = "Linux's calls tell numbers"))]
     pub(crate) fn of<T>(result: io::Result<T>, value: impl FnOnce(T) -> usize) -> Outcome {
         match result {
             Ok(result) => Outcome::ok(value(result)),

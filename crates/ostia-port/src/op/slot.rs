@@ -259,7 +259,9 @@ impl Slot {
     fn discard(&'static self) {
         let body = self.body.get();
         // SAFETY: both sides have given the slot up; the second of them, and nobody else, is here.
-        let (table, outcome) = unsafe { ((*body).table, (*body).outcome) };
+        let table = unsafe { (*body).table };
+        // SAFETY: as above.
+        let outcome = unsafe { (*body).outcome };
         // SAFETY: as above.
         let storage = unsafe { &raw mut (*body).storage };
         let table = table.expect("a live slot has a table");
@@ -406,22 +408,28 @@ impl Flight {
     /// What is asked for. Its pointers are good until the flight ends.
     #[inline]
     pub(crate) fn request(&self) -> &Request {
-        // SAFETY: the holder of the flight owns the body; `begin` wrote the request before there was a flight.
-        unsafe { (*self.slot.body.get()).request.assume_init_ref() }
+        // SAFETY: the holder of the flight owns the body.
+        let request = unsafe { &(*self.slot.body.get()).request };
+        // SAFETY: `begin` wrote the request before there was a flight.
+        unsafe { request.assume_init_ref() }
     }
 
     /// As [`Flight::request`], for a back end that goes on with the rest of a transfer.
     #[inline]
     pub(crate) fn request_mut(&mut self) -> &mut Request {
-        // SAFETY: as above, and the flight is borrowed exclusively.
-        unsafe { (*self.slot.body.get()).request.assume_init_mut() }
+        // SAFETY: the holder of the flight owns the body, and the flight is borrowed exclusively.
+        let request = unsafe { &mut (*self.slot.body.get()).request };
+        // SAFETY: `begin` wrote the request before there was a flight.
+        unsafe { request.assume_init_mut() }
     }
 
     /// The handle the operation is on.
     #[inline]
     pub(crate) fn handle(&self) -> Option<&handle::Inner> {
-        // SAFETY: the holder of the flight owns the body; the operation in it keeps the handle alive.
-        unsafe { (*self.slot.body.get()).handle.map(|handle| handle.as_ref()) }
+        // SAFETY: the holder of the flight owns the body.
+        let handle = unsafe { (*self.slot.body.get()).handle }?;
+        // SAFETY: the operation in the body keeps the handle alive.
+        Some(unsafe { handle.as_ref() })
     }
 
     /// Which of the handle's turns it takes.
