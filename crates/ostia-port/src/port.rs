@@ -65,6 +65,7 @@ pub(crate) struct Config {
     pub(crate) lent_count: u16,
     pub(crate) lent_len: usize,
     /// What only one system has to be told.
+    #[cfg_attr(windows, allow(dead_code, reason = "Windows has no such options"))]
     pub(crate) sys: sys::Options,
     #[cfg(feature = "sim")]
     pub(crate) sim: crate::sys::sim::Options,

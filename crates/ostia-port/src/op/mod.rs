@@ -154,7 +154,7 @@ impl Outcome {
     }
 
     /// From a call's result, by what of it counts.
-    #[cfg_attr(not(windows), expect(dead_code, reason = "Linux's calls tell numbers"))]
+    #[cfg_attr(not(windows), allow(dead_code, reason = "Linux's calls tell numbers"))]
     pub(crate) fn of<T>(result: io::Result<T>, value: impl FnOnce(T) -> usize) -> Outcome {
         match result {
             Ok(result) => Outcome::ok(value(result)),
@@ -184,6 +184,7 @@ impl Outcome {
     }
 
     /// The error's code, if it is one.
+    #[cfg_attr(windows, allow(dead_code, reason = "Linux alone decides by it"))]
     pub(crate) fn code(self) -> Option<i32> {
         (self.value < 0).then(|| -self.value as i32)
     }

@@ -233,6 +233,7 @@ impl Owned {
     /// # Safety
     ///
     /// If the key is that of an operation under way, its flight was handed over and has not been taken up since.
+    #[cfg_attr(windows, allow(dead_code, reason = "IOCP tells an operation by its OVERLAPPED, not by a key"))]
     #[inline]
     pub(crate) unsafe fn flight(&self, key: u64) -> Option<Flight> {
         let slot = self.live(key)?;
@@ -241,6 +242,7 @@ impl Owned {
     }
 
     /// The slot of an operation under way.
+    #[cfg_attr(windows, allow(dead_code, reason = "IOCP tells an operation by its OVERLAPPED, not by a key"))]
     #[inline]
     pub(crate) fn live(&self, key: u64) -> Option<&'static Slot> {
         let slot = self.slab.slot(key as u32)?;

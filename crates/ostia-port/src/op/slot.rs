@@ -191,6 +191,7 @@ impl Slot {
     }
 
     /// Index and generation, as a back end gives them to the kernel.
+    #[cfg_attr(windows, allow(dead_code, reason = "IOCP tells an operation by its OVERLAPPED, not by a key"))]
     pub(crate) fn key(&self) -> u64 {
         u64::from(self.generation.load(Ordering::Relaxed)) << 32 | u64::from(self.index)
     }
@@ -401,6 +402,7 @@ impl Flight {
         self.slot
     }
 
+    #[cfg_attr(windows, allow(dead_code, reason = "IOCP tells an operation by its OVERLAPPED, not by a key"))]
     pub(crate) fn key(&self) -> u64 {
         self.slot.key()
     }
@@ -415,6 +417,7 @@ impl Flight {
     }
 
     /// As [`Flight::request`], for a back end that goes on with the rest of a transfer.
+    #[cfg_attr(windows, allow(dead_code, reason = "a transfer that is continued is Linux's way"))]
     #[inline]
     pub(crate) fn request_mut(&mut self) -> &mut Request {
         // SAFETY: the holder of the flight owns the body, and the flight is borrowed exclusively.

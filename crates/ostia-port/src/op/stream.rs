@@ -284,7 +284,7 @@ pub struct Connect {
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Target {
-    #[cfg_attr(not(windows), expect(dead_code, reason = "only a named pipe is connected by its name"))]
+    #[cfg_attr(not(windows), allow(dead_code, reason = "only a named pipe is connected by its name"))]
     pub(crate) address: Address,
     /// As the system's socket calls want it; none for a named pipe.
     pub(crate) socket: Option<SockAddr>,

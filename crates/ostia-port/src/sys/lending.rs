@@ -59,6 +59,7 @@ impl Lending {
         self.len
     }
 
+    #[cfg_attr(windows, allow(dead_code, reason = "io_uring alone hands its pieces to the kernel"))]
     pub(crate) fn count(&self) -> u16 {
         self.count
     }
@@ -81,6 +82,7 @@ impl Lending {
     }
 
     /// All free pieces at once. If there is none, the berth is woken when one comes back.
+    #[cfg_attr(windows, allow(dead_code, reason = "io_uring alone hands its pieces to the kernel"))]
     pub(crate) fn take_returned(&self, into: &mut Vec<u16>) {
         into.append(&mut self.lock());
         if into.is_empty() {
