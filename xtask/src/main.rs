@@ -4,6 +4,8 @@
 mod bench;
 mod check;
 mod command;
+#[cfg(test)]
+mod conformance;
 mod examples;
 mod fuzz;
 mod house;
