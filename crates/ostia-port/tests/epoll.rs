@@ -510,6 +510,45 @@ fn a_busy_stream_starves_no_other() {
 }
 
 #[test]
+fn a_foreign_descriptor_is_waited_for_also_if_it_is_a_duplicate_or_a_regular_file() {
+    let port = port();
+    let mut berth = port.berth().unwrap();
+    let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+    let first = port.adopt(reader.try_clone().unwrap()).unwrap();
+    let second = port.adopt(reader).unwrap();
+    let mut one = berth.submit(op::Ready::new(&first, op::Readiness::Read)).unwrap();
+    let mut two = berth.submit(op::Ready::new(&second, op::Readiness::Read)).unwrap();
+    assert_eq!(berth.wait(&mut Batch::new(), Some(Duration::from_millis(20))).unwrap(), 0);
+    rustix::io::write(&writer, b"x").unwrap();
+    end(&mut berth, &mut one).0.unwrap();
+    end(&mut berth, &mut two).0.unwrap();
+    // The file goes on living in the other one, and closing this one ends its registration alone.
+    drop(first);
+    run(&mut berth, op::Ready::new(&second, op::Readiness::Read)).0.unwrap();
+    let mut byte = [0; 2];
+    // SAFETY: the handle is open.
+    let borrowed = unsafe { std::os::fd::BorrowedFd::borrow_raw(second.raw()) };
+    assert_eq!(rustix::io::read(borrowed, &mut byte).unwrap(), 1);
+    let mut two = berth.submit(op::Ready::new(&second, op::Readiness::Read)).unwrap();
+    assert_eq!(berth.wait(&mut Batch::new(), Some(Duration::from_millis(20))).unwrap(), 0);
+    drop(writer);
+    end(&mut berth, &mut two).0.unwrap();
+
+    let file = port.adopt(tempfile::tempfile().unwrap().into()).unwrap();
+    for readiness in [op::Readiness::Read, op::Readiness::Write] {
+        run(&mut berth, op::Ready::new(&file, readiness)).0.unwrap();
+    }
+
+    let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::NONBLOCK).unwrap();
+    while rustix::io::write(&writer, &[0; 4096]).is_ok() {}
+    let writer = port.adopt(writer).unwrap();
+    let mut room = berth.submit(op::Ready::new(&writer, op::Readiness::Write)).unwrap();
+    assert_eq!(berth.wait(&mut Batch::new(), Some(Duration::from_millis(20))).unwrap(), 0);
+    rustix::io::read(&reader, &mut [0; 65_536]).unwrap();
+    end(&mut berth, &mut room).0.unwrap();
+}
+
+#[test]
 fn a_packet_comes_once_for_each_end() {
     let port = port();
     let mut berth = port.berth().unwrap();

@@ -2,16 +2,15 @@
 
 use std::{os::fd::RawFd, sync::Arc, time::Duration};
 
-use socket2::{SockAddr, SockAddrStorage};
-
 use super::super::{
     blocking::{call, outcome},
+    message,
     transfer::{advance, clip},
 };
 use crate::{
     error::Class,
     handle::{self, Kind},
-    op::{AcceptMany, Flags, Message, Outcome, Readiness, ReceiveManagedMany, Request, Target, slot::Flight},
+    op::{AcceptMany, Message, Outcome, Readiness, ReceiveManagedMany, Request, Target, slot::Flight},
     quay::Quay,
     sink::Sink,
     sys::{error, lending::Lending},
@@ -161,44 +160,27 @@ fn send(flight: &mut Flight, raw: RawFd) -> Step {
     }
 }
 
-fn receive_from(raw: RawFd, message: *mut Message) -> Step {
-    // SAFETY: the message lies in the operation, which stays where it is, and nobody else uses it.
-    let message = unsafe { &mut *message };
-    let mut from = SockAddrStorage::zeroed();
-    let mut header = header();
-    header.msg_name = (&raw mut from).cast();
-    header.msg_namelen = from.size_of();
-    (header.msg_iov, header.msg_iovlen) = (message.slices, message.count as _);
-    // SAFETY: the slices and what they lead to are good while the flight lives; the address lives across the call.
-    match call(|| unsafe { libc::recvmsg(raw, &raw mut header, 0) }) {
-        Ok(len) => {
-            // SAFETY: the kernel wrote an address of this length.
-            let from = unsafe { SockAddr::new(from, header.msg_namelen) };
-            message.address = (from.len() > 0).then_some(from);
-            let outcome = Outcome::ok(len);
-            Step::Ended(if header.msg_flags & libc::MSG_TRUNC == 0 {
-                outcome
-            } else {
-                outcome.with(Flags::MORE_DATA)
-            })
-        }
+fn receive_from(raw: RawFd, datagram: *mut Message) -> Step {
+    // SAFETY: the message lies in the operation of the flight that is tried.
+    let header = unsafe { message::for_receiving(datagram) };
+    // SAFETY: the header, and what it leads to, lie in that operation.
+    match call(|| unsafe { libc::recvmsg(raw, header, 0) }) {
+        // SAFETY: the header was filled in above, and the kernel has written to it.
+        Ok(len) => Step::Ended(unsafe { message::received(datagram, len) }),
         failed => step(failed),
     }
 }
 
-fn send_to(raw: RawFd, kind: Kind, message: *mut Message) -> Step {
-    // SAFETY: the message lies in the operation, which stays where it is, and nobody else uses it.
-    let message = unsafe { &mut *message };
-    let mut header = header();
-    if let Some(to) = &message.address {
-        header.msg_name = to.as_ptr().cast_mut().cast();
-        header.msg_namelen = to.len();
-    }
-    (header.msg_iov, header.msg_iovlen) = (message.slices, message.count as _);
-    // SAFETY: the address, the slices and what they lead to are good while the flight lives.
-    match call(|| unsafe { libc::sendmsg(raw, &raw const header, libc::MSG_NOSIGNAL) }) {
+fn send_to(raw: RawFd, kind: Kind, datagram: *mut Message) -> Step {
+    // SAFETY: the message lies in the operation of the flight that is tried.
+    let header = unsafe { message::for_sending(datagram) };
+    // SAFETY: the header, and what it leads to, lie in that operation.
+    let sent = call(|| unsafe { libc::sendmsg(raw, header, libc::MSG_NOSIGNAL) });
+    // SAFETY: as above.
+    let is_addressed = !unsafe { (*header).msg_name }.is_null();
+    match sent {
         // Full is the line of the one who is to receive it, of which this socket's readiness says nothing.
-        Err(libc::EAGAIN) if kind == Kind::LocalDatagram && message.address.is_some() => Step::Later(LINE),
+        Err(libc::EAGAIN) if kind == Kind::LocalDatagram && is_addressed => Step::Later(LINE),
         result => step(result),
     }
 }
