@@ -34,6 +34,8 @@ cargo xtask: what CI runs, and a few things made by program
                                   every fuzz target, or one, for N seconds each (10)
   cargo xtask soak [--seeds N | --minutes M]
                                   programs of chance on the simulated completion port, for a minute
+  cargo xtask soak stress [--seconds S]
+                                  thousands of connections on each real back end, for a minute each (Linux)
 
 Legs of `check` (the tests of this system are `cargo test --workspace`, which .ci/run runs first):
 ";

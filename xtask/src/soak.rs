@@ -1,4 +1,5 @@
-//! `cargo xtask soak`: the simulation's programs of chance, many more of them than the tests run.
+//! `cargo xtask soak`: the simulation's programs of chance, many more of them than the tests run; and
+//! `cargo xtask soak stress`: the stress on real connections, for longer than the tests run it.
 
 use std::{
     process::ExitCode,
@@ -19,12 +20,15 @@ enum Length {
     Seeds(u64),
     /// So many minutes, with seeds that no earlier soak had.
     Minutes(u64),
+    /// So many seconds of stress on each back end that has it.
+    Stress(u64),
 }
 
 /// Runs for as long as was asked for. A seed that breaks a promise ends it, with the line that replays it.
 pub(crate) fn run(house: &House, arguments: &[String]) -> Result<ExitCode, String> {
     let done = match parse(arguments)? {
         Length::Seeds(seeds) => round(house, 0, seeds),
+        Length::Stress(seconds) => stress(house, seconds),
         Length::Minutes(minutes) => {
             let end = Instant::now() + Duration::from_secs(minutes * 60);
             // Seconds since 1970, each worth a million seeds: two soaks have none in common.
@@ -64,16 +68,30 @@ fn round(house: &House, first: u64, seeds: u64) -> Result<(), String> {
     run_command(command.env_remove("OSTIA_SEED"))
 }
 
+fn stress(house: &House, seconds: u64) -> Result<(), String> {
+    eprintln!("\n=== {seconds} seconds of stress on each back end");
+    let mut command = cargo(house);
+    command.args(["test", "--release", "-p", "ostia-port", "--test", "stress", "--", "--nocapture"]);
+    run_command(command.env("OSTIA_STRESS_SECONDS", seconds.to_string()))
+}
+
 fn parse(arguments: &[String]) -> Result<Length, String> {
     let number = |text: &String| text.parse().ok().filter(|number| (1..=1_000_000_000).contains(number));
     match arguments {
         [] => Ok(Length::Minutes(1)),
+        [what] if what == "stress" => Ok(Length::Stress(60)),
+        [what, option, value] if what == "stress" && option == "--seconds" => {
+            let seconds = number(value);
+            seconds
+                .map(Length::Stress)
+                .ok_or_else(|| format!("--seconds wants a whole number, not `{value}`"))
+        }
         [option, value] if option == "--seeds" || option == "--minutes" => {
             let number =
                 number(value).ok_or_else(|| format!("{option} wants a whole number, not `{value}`"))?;
             Ok(if option == "--seeds" { Length::Seeds(number) } else { Length::Minutes(number) })
         }
-        _ => Err("soak takes --seeds N or --minutes M, and nothing else".to_owned()),
+        _ => Err("soak takes --seeds N or --minutes M, or stress with or without --seconds S".to_owned()),
     }
 }
 
@@ -90,7 +108,17 @@ mod tests {
         assert_eq!(parsed(""), Ok(Length::Minutes(1)));
         assert_eq!(parsed("--seeds 20"), Ok(Length::Seeds(20)));
         assert_eq!(parsed("--minutes 3"), Ok(Length::Minutes(3)));
-        for wrong in ["--seeds", "--seeds 0", "--seeds x", "7", "--seeds 1 --minutes 1"] {
+        assert_eq!(parsed("stress"), Ok(Length::Stress(60)));
+        assert_eq!(parsed("stress --seconds 5"), Ok(Length::Stress(5)));
+        for wrong in [
+            "stress 5",
+            "stress --seconds x",
+            "--seeds",
+            "--seeds 0",
+            "--seeds x",
+            "7",
+            "--seeds 1 --minutes 1",
+        ] {
             assert!(parsed(wrong).is_err(), "{wrong}");
         }
     }
