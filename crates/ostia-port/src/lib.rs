@@ -38,13 +38,15 @@ mod berth;
 pub mod buf;
 mod error;
 mod handle;
+mod loom;
 #[expect(unsafe_code, reason = "operations lie in slots that the kernel writes to")]
 pub mod op;
 pub mod os;
 mod packet;
 mod port;
-#[expect(unsafe_code, reason = "a list that runs through the slots themselves")]
 mod quay;
+#[expect(unsafe_code, reason = "a list that runs through the slots themselves")]
+mod shared;
 mod sink;
 #[expect(unsafe_code, reason = "the systems' calls")]
 mod sys;

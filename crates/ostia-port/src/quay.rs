@@ -20,10 +20,10 @@
 
 use std::{
     collections::VecDeque,
-    io, ptr,
+    io,
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering, fence},
+        atomic::{AtomicBool, AtomicU32, Ordering, fence},
     },
     time::Instant,
 };
@@ -31,22 +31,19 @@ use std::{
 use crate::{
     op::{
         Outcome,
-        slot::{BACK, Flight, GO, QUEUED, Slot},
+        slot::{BACK, Flight, GO, Nudges, Slot},
     },
     packet::Packet,
+    shared::{Bell, Stack},
     sys,
     timers::Timers,
 };
 
-const AWAKE: u32 = 0;
-const ASLEEP: u32 = 1;
-const RUNG: u32 = 2;
-
 #[derive(Debug)]
 pub(crate) struct Quay {
-    bell: AtomicU32,
+    bell: Bell,
     shared: AtomicBool,
-    nudges: AtomicPtr<Slot>,
+    nudges: Stack<Nudges>,
     waker: Mutex<Option<sys::Waker>>,
     timers: Mutex<Timers>,
     /// The earliest deadline changed since somebody asked; a waiter with an older one would oversleep.
@@ -68,9 +65,9 @@ impl Quay {
         let pooled = POOL.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let quay = pooled.unwrap_or_else(|| {
             Box::leak(Box::new(Quay {
-                bell: AtomicU32::new(AWAKE),
+                bell: Bell::new(),
                 shared: AtomicBool::new(false),
-                nudges: AtomicPtr::new(ptr::null_mut()),
+                nudges: Stack::new(),
                 waker: Mutex::new(None),
                 timers: Mutex::new(Timers::default()),
                 has_timers: AtomicBool::new(false),
@@ -92,7 +89,7 @@ impl Quay {
     /// Nobody waits here any more.
     pub(crate) fn release(&'static self) {
         *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        self.bell.store(AWAKE, Ordering::SeqCst);
+        self.bell.get_up();
         self.strays.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.has_strays.store(false, Ordering::Relaxed);
         if !self.haunted.load(Ordering::Relaxed) {
@@ -106,8 +103,7 @@ impl Quay {
 
     /// Whether somebody sleeps here whom `ring` would wake.
     pub(crate) fn sleeps(&self) -> bool {
-        fence(Ordering::SeqCst);
-        self.bell.load(Ordering::Relaxed) == ASLEEP
+        self.bell.sleeps()
     }
 
     /// Wakes the sleeper, if there is one. What it is woken for was left before.
@@ -116,18 +112,9 @@ impl Quay {
     ///
     /// If the system would not send the wake; then the bell is as it was, and the next ring tries again.
     pub(crate) fn ring(&self) -> io::Result<()> {
-        // Pairs with the fence in `lie_down`: either the sleeper sees what was left, or we see the sleeper.
-        fence(Ordering::SeqCst);
-        let before = if self.shared.load(Ordering::Relaxed) { AWAKE } else { ASLEEP };
-        if self.bell.load(Ordering::Relaxed) != before
-            || self.bell.compare_exchange(before, RUNG, Ordering::SeqCst, Ordering::Relaxed).is_err()
-        {
-            return Ok(());
-        }
-        let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(waker) = &*waker else { return Ok(()) };
-        waker.wake().inspect_err(|_| {
-            let _ = self.bell.compare_exchange(RUNG, before, Ordering::SeqCst, Ordering::Relaxed);
+        self.bell.ring(self.is_shared(), || {
+            let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+            waker.as_ref().map_or(Ok(()), sys::Waker::wake)
         })
     }
 
@@ -175,35 +162,28 @@ impl Quay {
 
     /// From here on the bell wakes this thread. It must now look once more at what may have been left.
     pub(crate) fn lie_down(&self) {
-        if !self.shared.load(Ordering::Relaxed) {
-            self.bell.store(ASLEEP, Ordering::Relaxed);
+        if self.is_shared() {
+            fence(Ordering::SeqCst);
+        } else {
+            self.bell.lie_down();
         }
-        fence(Ordering::SeqCst);
     }
 
     /// The thread is awake, by whatever.
     pub(crate) fn get_up(&self) {
         if !self.shared.load(Ordering::Relaxed) {
-            self.bell.store(AWAKE, Ordering::SeqCst);
+            self.bell.get_up();
         }
     }
 
     /// A shared quay's wake packet has been received: the next ring sends another.
     pub(crate) fn take_down(&self) {
-        self.bell.store(AWAKE, Ordering::SeqCst);
+        self.bell.get_up();
     }
 
     /// Links a slot whose `QUEUED` bit the caller has just set, and rings.
     pub(crate) fn link(&self, slot: &'static Slot) {
-        let mut head = self.nudges.load(Ordering::Relaxed);
-        loop {
-            slot.nudge_next.store(head, Ordering::Relaxed);
-            let slot = ptr::from_ref(slot).cast_mut();
-            match self.nudges.compare_exchange_weak(head, slot, Ordering::Release, Ordering::Relaxed) {
-                Ok(_) => break,
-                Err(now) => head = now,
-            }
-        }
+        self.nudges.push(slot);
         if let Err(error) = self.ring() {
             // The slot hangs in the list: the next wake, of whatever kind, finds it.
             tracing::warn!(%error, "a berth could not be woken");
@@ -211,7 +191,7 @@ impl Quay {
     }
 
     fn nudge(&self, slot: &'static Slot, why: u32) {
-        if slot.state.fetch_or(why | QUEUED, Ordering::AcqRel) & QUEUED == 0 {
+        if slot.state.nudge(why) {
             self.link(slot);
         }
     }
@@ -228,29 +208,16 @@ impl Quay {
     }
 
     pub(crate) fn has_nudges(&self) -> bool {
-        !self.nudges.load(Ordering::Relaxed).is_null()
+        !self.nudges.is_empty()
     }
 
     /// Takes all slots that want attention, the longest waiting first, and why.
     pub(crate) fn take_nudges(&self, mut each: impl FnMut(&'static Slot, u32)) {
-        if self.nudges.load(Ordering::Relaxed).is_null() {
+        if self.nudges.is_empty() {
             return;
         }
-        let mut newest = self.nudges.swap(ptr::null_mut(), Ordering::Acquire);
-        // The list has the newest first: turn it round.
-        let mut oldest: *mut Slot = ptr::null_mut();
-        // SAFETY: the list holds slots, which are never freed; taking the list made it ours.
-        while let Some(slot) = unsafe { newest.as_ref() } {
-            newest = slot.nudge_next.load(Ordering::Relaxed);
-            slot.nudge_next.store(oldest, Ordering::Relaxed);
-            oldest = ptr::from_ref(slot).cast_mut();
-        }
-        // SAFETY: as above.
-        while let Some(slot) = unsafe { oldest.as_ref() } {
-            oldest = slot.nudge_next.load(Ordering::Relaxed);
-            // From here on anybody may link it again.
-            let why = slot.state.fetch_and(!(QUEUED | GO | BACK), Ordering::AcqRel);
-            each(slot, why);
+        for slot in self.nudges.take().oldest_first() {
+            each(slot, slot.state.take_nudge());
         }
     }
 

@@ -17,8 +17,8 @@ use std::{
     },
 };
 
-use super::slot::{Flight, LIVE, Slot};
-use crate::quay::Quay;
+use super::slot::{Flight, Free, Slot};
+use crate::{loom, quay::Quay, shared::Stack};
 
 /// Slots made at a time.
 const CHUNK: usize = 256;
@@ -35,7 +35,7 @@ pub(crate) struct Slab {
     /// How many slots exist; grown by the owner only.
     len: AtomicU32,
     /// Slots given back by other threads.
-    returned: AtomicPtr<Slot>,
+    returned: Stack<Free>,
     /// Slots given back by the owner; touched by the owner only.
     free: Own<*const Slot>,
     /// Slots taken less those that the owner saw given back; touched by the owner only.
@@ -80,20 +80,12 @@ impl Slab {
 
     pub(crate) fn give_back(&'static self, slot: &'static Slot) {
         if self.is_ours() {
-            slot.free_next.store(self.free.0.get().cast_mut(), Ordering::Relaxed);
+            slot.free_next.store(self.free.0.get().cast_mut(), loom::Ordering::Relaxed);
             self.free.0.set(slot);
             self.used.0.set(self.used.0.get() - 1);
             return;
         }
-        let mut head = self.returned.load(Ordering::Relaxed);
-        loop {
-            slot.free_next.store(head, Ordering::Relaxed);
-            let slot = ptr::from_ref(slot).cast_mut();
-            match self.returned.compare_exchange_weak(head, slot, Ordering::Release, Ordering::Relaxed) {
-                Ok(_) => return,
-                Err(now) => head = now,
-            }
-        }
+        self.returned.push(slot);
     }
 
     fn slot(&self, index: u32) -> Option<&'static Slot> {
@@ -109,11 +101,8 @@ impl Slab {
 
     /// Moves what other threads gave back to the owner's own list.
     fn take_returned(&self) {
-        let mut returned = self.returned.swap(ptr::null_mut(), Ordering::Acquire);
-        // SAFETY: the list holds slots, which are never freed; taking the list made it ours.
-        while let Some(slot) = unsafe { returned.as_ref() } {
-            returned = slot.free_next.load(Ordering::Relaxed);
-            slot.free_next.store(self.free.0.get().cast_mut(), Ordering::Relaxed);
+        for slot in self.returned.take() {
+            slot.free_next.store(self.free.0.get().cast_mut(), loom::Ordering::Relaxed);
             self.free.0.set(slot);
             self.used.0.set(self.used.0.get() - 1);
         }
@@ -123,7 +112,7 @@ impl Slab {
     fn is_forgotten(&self) -> bool {
         self.take_returned();
         // A slot that hangs in a list of nudges, for a cancel that came too late, has a state although it is free.
-        self.used.0.get() == 0 && self.slots().all(|slot| slot.state.load(Ordering::Acquire) == 0)
+        self.used.0.get() == 0 && self.slots().all(|slot| slot.state.is_forgotten())
     }
 
     fn slots(&self) -> impl DoubleEndedIterator<Item = &'static Slot> {
@@ -134,7 +123,7 @@ impl Slab {
     fn free_all(&self) {
         self.free.0.set(ptr::null());
         for slot in self.slots().rev() {
-            slot.free_next.store(self.free.0.get().cast_mut(), Ordering::Relaxed);
+            slot.free_next.store(self.free.0.get().cast_mut(), loom::Ordering::Relaxed);
             self.free.0.set(slot);
         }
     }
@@ -147,7 +136,7 @@ impl Slab {
         self.len.store(len + CHUNK as u32, Ordering::Release);
         // The lowest index is taken first.
         for slot in chunk.iter().rev() {
-            slot.free_next.store(self.free.0.get().cast_mut(), Ordering::Relaxed);
+            slot.free_next.store(self.free.0.get().cast_mut(), loom::Ordering::Relaxed);
             self.free.0.set(slot);
         }
     }
@@ -175,7 +164,7 @@ impl Owned {
                 quay: AtomicPtr::new(ptr::null_mut()),
                 chunks: (0..OPS_MAX / CHUNK).map(|_| AtomicPtr::new(ptr::null_mut())).collect(),
                 len: AtomicU32::new(0),
-                returned: AtomicPtr::new(ptr::null_mut()),
+                returned: Stack::new(),
                 free: Own(Cell::new(ptr::null())),
                 used: Own(Cell::new(0)),
                 limit: Own(Cell::new(0)),
@@ -201,7 +190,7 @@ impl Owned {
         }
         // SAFETY: the list holds slots, which are never freed.
         let slot = unsafe { &*slab.free.0.get() };
-        slab.free.0.set(slot.free_next.load(Ordering::Relaxed));
+        slab.free.0.set(slot.free_next.load(loom::Ordering::Relaxed));
         slab.used.0.set(slab.used.0.get() + 1);
         Some(slot)
     }
@@ -251,7 +240,7 @@ impl Owned {
 
     /// Every operation that has not ended.
     pub(crate) fn under_way(&self) -> impl Iterator<Item = &'static Slot> {
-        self.slab.slots().filter(|slot| slot.state.load(Ordering::Acquire) & LIVE != 0 && slot.is_under_way())
+        self.slab.slots().filter(|slot| slot.is_under_way())
     }
 }
 

@@ -26,20 +26,13 @@ use std::{
 };
 
 use super::{Op, Outcome, Request, TicketId, slab::Slab};
+pub(crate) use crate::shared::{BACK, CANCEL, GO};
 use crate::{
-    handle, sys,
+    handle, loom,
+    shared::{Abandoned, Link, State},
+    sys,
     turn::{Direction, Turn},
 };
-
-pub(crate) const LIVE: u32 = 1;
-pub(crate) const DONE: u32 = 1 << 1;
-pub(crate) const ABANDONED: u32 = 1 << 2;
-pub(crate) const CANCEL: u32 = 1 << 3;
-pub(crate) const QUEUED: u32 = 1 << 4;
-pub(crate) const GO: u32 = 1 << 5;
-pub(crate) const BACK: u32 = 1 << 6;
-/// Somebody looks at the slot from outside: it may end, and is not used again before that one is done.
-const PINNED: u32 = 1 << 7;
 
 /// Where the flight of an operation is, so that a cancel knows where to look. Only a hint: it is looked for
 /// there under that place's lock.
@@ -60,14 +53,14 @@ const STORAGE_WORDS: usize = 64;
 pub(crate) struct Slot {
     /// What a back end keeps beside the operation; on Windows the OVERLAPPED.
     pub(crate) sys: sys::Aside,
-    pub(crate) state: AtomicU32,
+    pub(crate) state: State,
     generation: AtomicU32,
     pub(crate) index: u32,
     pub(crate) slab: &'static Slab,
     /// The next slot in a quay's list of nudges; belongs to whoever set `QUEUED`.
-    pub(crate) nudge_next: AtomicPtr<Slot>,
+    pub(crate) nudge_next: loom::AtomicPtr<Slot>,
     /// The next free slot; belongs to the list the slot is in.
-    pub(crate) free_next: AtomicPtr<Slot>,
+    pub(crate) free_next: loom::AtomicPtr<Slot>,
     at: AtomicU8,
     /// The line in which it waits for its turn. Turns are never freed, so looking there is always allowed.
     turn: AtomicPtr<Turn>,
@@ -76,6 +69,30 @@ pub(crate) struct Slot {
     body: UnsafeCell<Body>,
     /// Results of an operation that yields many.
     items: Mutex<VecDeque<Outcome>>,
+}
+
+/// The list of a quay's nudges.
+#[derive(Debug)]
+pub(crate) struct Nudges;
+
+impl Link for Nudges {
+    type Node = Slot;
+
+    fn next(slot: &Slot) -> &loom::AtomicPtr<Slot> {
+        &slot.nudge_next
+    }
+}
+
+/// The lists of a slab's free slots.
+#[derive(Debug)]
+pub(crate) struct Free;
+
+impl Link for Free {
+    type Node = Slot;
+
+    fn next(slot: &Slot) -> &loom::AtomicPtr<Slot> {
+        &slot.free_next
+    }
 }
 
 // SAFETY: `body` is touched only by whom the table above names; everything else is atomic or locked. What is in
@@ -160,12 +177,12 @@ impl Slot {
     pub(crate) fn new(index: u32, slab: &'static Slab) -> Slot {
         Slot {
             sys: sys::Aside::default(),
-            state: AtomicU32::new(0),
+            state: State::new(),
             generation: AtomicU32::new(1),
             index,
             slab,
-            nudge_next: AtomicPtr::new(ptr::null_mut()),
-            free_next: AtomicPtr::new(ptr::null_mut()),
+            nudge_next: loom::AtomicPtr::new(ptr::null_mut()),
+            free_next: loom::AtomicPtr::new(ptr::null_mut()),
             at: AtomicU8::new(At::BackEnd as u8),
             turn: AtomicPtr::new(ptr::null_mut()),
             place: AtomicU32::new(0),
@@ -201,7 +218,6 @@ impl Slot {
     /// The caller owns the slot: it has just been taken from the free list.
     #[inline]
     pub(crate) fn begin<O: Op>(&'static self, op: O) -> Flight {
-        debug_assert_eq!(self.state.load(Ordering::Relaxed) & !QUEUED, 0, "a free slot has no state");
         let body = self.body.get();
         // SAFETY: the slot is free and ours, so the body is, too.
         let storage = unsafe { &raw mut (*body).storage };
@@ -226,7 +242,7 @@ impl Slot {
         };
         self.at.store(At::BackEnd as u8, Ordering::Relaxed);
         body.table = Some(&TableOf::<O>::TABLE);
-        self.state.fetch_or(LIVE, Ordering::Relaxed);
+        self.state.begin();
         Flight { slot: self }
     }
 
@@ -277,8 +293,7 @@ impl Slot {
 
     fn free(&'static self) {
         self.generation.fetch_add(1, Ordering::Relaxed);
-        // A slot may still hang in a list of nudges, for a cancel that came too late.
-        if self.state.fetch_and(QUEUED | PINNED, Ordering::AcqRel) & PINNED == 0 {
+        if self.state.free() {
             self.slab.give_back(self);
         }
     }
@@ -286,17 +301,7 @@ impl Slot {
     /// Keeps an operation under way from being mistaken for the next one in its slot: until the pin is dropped
     /// the slot is not used again. None if the operation has ended.
     pub(crate) fn pin(&'static self) -> Option<Pin> {
-        let mut state = self.state.load(Ordering::Acquire);
-        loop {
-            if state & (LIVE | DONE | PINNED) != LIVE {
-                return None;
-            }
-            match self.state.compare_exchange_weak(state, state | PINNED, Ordering::AcqRel, Ordering::Acquire)
-            {
-                Ok(_) => return Some(Pin { slot: self }),
-                Err(now) => state = now,
-            }
-        }
+        self.state.pin().then_some(Pin { slot: self })
     }
 
     pub(crate) fn now_at(&self, at: At) {
@@ -336,51 +341,39 @@ impl Slot {
 
     /// The ticket is dropped: the operation belongs to itself from here on, and is asked to end.
     pub(crate) fn abandon(&'static self) {
-        if self.is_done() {
-            // Nobody else changes a slot that is done; no nudge is needed.
-            self.state.fetch_or(ABANDONED, Ordering::AcqRel);
-            self.discard();
-            return;
-        }
         let quay = self.slab.quay();
-        // One change: once `ABANDONED` is seen, the slot may end and be used again at any time.
-        let before = self.state.fetch_or(ABANDONED | CANCEL | QUEUED, Ordering::AcqRel);
-        if before & QUEUED == 0 {
-            quay.link(self);
-        }
-        if before & DONE != 0 {
-            self.discard();
+        match self.state.abandon() {
+            Abandoned::Ended => self.discard(),
+            Abandoned::Link => quay.link(self),
+            Abandoned::Linked => {}
         }
     }
 
     /// The ticket's holder asks for the end.
     pub(crate) fn cancel(&'static self) {
-        let before = self.state.fetch_or(CANCEL | QUEUED, Ordering::AcqRel);
-        if before & QUEUED == 0 {
+        if self.state.cancel() {
             self.slab.quay().link(self);
         }
     }
 
     /// Marks an operation under way as to be cancelled; the caller sees to it itself.
     pub(crate) fn mark_cancelled(&'static self) {
-        let Some(_pin) = self.pin() else { return };
-        // Only while it lives: it may end meanwhile, and a bit that is set on a free slot would be the next
-        // operation's.
-        let mark = |state| (state & (LIVE | DONE) == LIVE).then_some(state | CANCEL);
-        let _ = self.state.fetch_update(Ordering::AcqRel, Ordering::Relaxed, mark);
+        if let Some(_pin) = self.pin() {
+            self.state.mark_cancelled();
+        }
     }
 
     pub(crate) fn is_done(&self) -> bool {
-        self.state.load(Ordering::Acquire) & DONE != 0
+        self.state.is_done()
     }
 
     pub(crate) fn is_under_way(&self) -> bool {
-        self.state.load(Ordering::Acquire) & (LIVE | DONE) == LIVE
+        self.state.is_under_way()
     }
 
     /// Whether somebody asked for this operation's end.
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.state.load(Ordering::Acquire) & CANCEL != 0
+        self.state.is_cancelled()
     }
 }
 
@@ -449,7 +442,7 @@ impl Flight {
 
     /// Adds one result of many. False if nobody wants it any more; then it has been let go of.
     pub(crate) fn item(&self, outcome: Outcome) -> bool {
-        if self.slot.state.load(Ordering::Acquire) & ABANDONED != 0 {
+        if self.slot.state.is_abandoned() {
             // SAFETY: the holder of the flight owns the body.
             let table = unsafe { (*self.slot.body.get()).table };
             // SAFETY: taking the address reads nothing.
@@ -474,9 +467,7 @@ impl Flight {
         let id = slot.id();
         // SAFETY: the flight owned the body until the line below.
         unsafe { (*slot.body.get()).outcome = outcome };
-        let before = slot.state.fetch_or(DONE, Ordering::AcqRel);
-        debug_assert_eq!(before & (LIVE | DONE), LIVE, "an operation ends once");
-        if before & ABANDONED != 0 {
+        if slot.state.end() {
             slot.discard();
             return None;
         }
@@ -557,7 +548,7 @@ pub(crate) struct Pin {
 
 impl Drop for Pin {
     fn drop(&mut self) {
-        if self.slot.state.fetch_and(!PINNED, Ordering::AcqRel) & LIVE == 0 {
+        if self.slot.state.unpin() {
             // It ended meanwhile, and was kept back for us.
             self.slot.slab.give_back(self.slot);
         }

@@ -1,0 +1,12 @@
+//! What the threads of a port share without a lock, in pieces small enough for loom to try every order of their steps
+//! (`tests/loom.rs`): the state of a slot, a list that runs through its members, and the bell of a quay.
+
+mod bell;
+mod stack;
+mod state;
+
+pub(crate) use self::{
+    bell::Bell,
+    stack::{Link, Stack},
+    state::{Abandoned, BACK, CANCEL, GO, State},
+};
