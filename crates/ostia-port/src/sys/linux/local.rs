@@ -14,7 +14,7 @@ use std::{
 };
 
 use rustix::fs::{FlockOperation, flock};
-use socket2::{SockAddr, Socket};
+use socket2::{SockAddr, Socket, Type};
 
 /// The name that a socket of ours has in the file system.
 #[derive(Debug)]
@@ -56,7 +56,6 @@ pub(super) fn bind(socket: &Socket, path: &Path) -> io::Result<()> {
 
 /// Binds to a name that somebody left; `AddrInUse` if it is somebody's.
 fn take_over(socket: &Socket, path: &Path, address: &SockAddr) -> io::Result<()> {
-    let taken = || io::Error::from(io::ErrorKind::AddrInUse);
     let mut lock_path = path.as_os_str().to_owned();
     lock_path.push(".lock");
     let lock = fs::OpenOptions::new()
@@ -66,22 +65,28 @@ fn take_over(socket: &Socket, path: &Path, address: &SockAddr) -> io::Result<()>
         .mode(0o600)
         .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
         .open(&lock_path)?;
-    flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| taken())?;
-    let found = fs::symlink_metadata(path)?;
-    let ours = found.uid() == rustix::process::geteuid().as_raw();
-    if !found.file_type().is_socket() || !ours || answers(socket, address)? {
-        return Err(taken());
-    }
-    fs::remove_file(path)?;
-    let bound = socket.bind(address);
+    flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| io::ErrorKind::AddrInUse)?;
+    let bound = take_over_locked(socket, path, address);
     // The lock's file goes while it is still locked: whoever waits for it locks a file that is gone, and fails.
     let _ = fs::remove_file(&lock_path);
     bound
 }
 
-/// Whether somebody listens there, or may do so in a moment.
-fn answers(socket: &Socket, address: &SockAddr) -> io::Result<bool> {
-    let probe = Socket::new(socket.domain()?, socket.r#type()?, None)?;
+fn take_over_locked(socket: &Socket, path: &Path, address: &SockAddr) -> io::Result<()> {
+    let found = fs::symlink_metadata(path)?;
+    let ours = found.uid() == rustix::process::geteuid().as_raw();
+    if !found.file_type().is_socket() || !ours || is_alive(socket, address)? {
+        return Err(io::ErrorKind::AddrInUse.into());
+    }
+    fs::remove_file(path)?;
+    socket.bind(address)
+}
+
+/// Whether a socket of some process is bound there, listening or not. It is asked by one of the other type, which the
+/// kernel turns away: a listener must not be told of a connection that nobody wants.
+fn is_alive(socket: &Socket, address: &SockAddr) -> io::Result<bool> {
+    let other = if socket.r#type()? == Type::STREAM { Type::DGRAM } else { Type::STREAM };
+    let probe = Socket::new(socket.domain()?, other, None)?;
     probe.set_nonblocking(true)?;
     let refused = probe.connect(address).is_err_and(|error| error.raw_os_error() == Some(libc::ECONNREFUSED));
     Ok(!refused)
@@ -114,7 +119,7 @@ pub(crate) fn folder() -> io::Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use socket2::{Domain, Type};
+    use socket2::Domain;
 
     use super::*;
 
@@ -151,9 +156,21 @@ mod tests {
         let path = folder.path().join("name");
         let alive = socket();
         bind(&alive, &path).unwrap();
+        assert_eq!(bind(&socket(), &path).unwrap_err().kind(), io::ErrorKind::AddrInUse, "it will listen");
         alive.listen(1).unwrap();
         assert_eq!(bind(&socket(), &path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        alive.set_nonblocking(true).unwrap();
+        assert_eq!(alive.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock, "asking is no connection");
+        assert!(!folder.path().join("name.lock").exists());
         socket().connect(&SockAddr::unix(&path).unwrap()).unwrap();
+
+        let datagram = || Socket::new(Domain::UNIX, Type::DGRAM, None).unwrap();
+        let path = folder.path().join("datagram");
+        let alive = datagram();
+        bind(&alive, &path).unwrap();
+        assert_eq!(bind(&datagram(), &path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        drop(alive);
+        bind(&datagram(), &path).unwrap();
 
         let file = folder.path().join("file");
         fs::write(&file, "precious").unwrap();
