@@ -1,11 +1,18 @@
-//! What only Linux has, and what only its rings can get wrong. What every back end owes is in `conformance`.
+//! What only Linux has, and what only its rings can get wrong. What every back end owes is in `conformance`; what needs
+//! a look at descriptors, signals or children is here, for rings and for epoll.
 
 #![cfg(target_os = "linux")]
 
 mod accept;
+mod children;
 mod doors;
 mod files;
+mod hangup;
+mod large;
+mod local;
 mod managed;
+mod options;
+mod readiness;
 mod refused;
 mod rings;
 mod sockets;
@@ -41,6 +48,29 @@ fn on_each_level(name: &str, test: impl Fn(Builder)) {
         }
         test(builder(level));
     }
+}
+
+/// Runs a test with rings of every level, and with epoll.
+fn on_each_backend(name: &str, test: impl Fn(Builder)) {
+    on_each_level(name, &test);
+    test(Port::builder().backend(Backend::Epoll));
+}
+
+/// Runs a test in a process of its own: what it looks at or changes is the whole process's. True in that process.
+fn is_alone(name: &str, variables: &[(&str, &std::path::Path)]) -> bool {
+    const ALONE: &str = "OSTIA_TEST_ALONE";
+    if std::env::var_os(ALONE).is_some() {
+        return true;
+    }
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", name, "--nocapture"]).env(ALONE, "1").envs(variables.iter().copied());
+    let done = child.output().unwrap();
+    let told = String::from_utf8_lossy(&done.stderr);
+    let said = String::from_utf8_lossy(&done.stdout);
+    assert!(done.status.success(), "{:?}: {said}{told}", done.status);
+    assert!(said.contains("1 passed"), "no test is called {name}: {said}");
+    eprint!("{told}");
+    false
 }
 
 /// Waits until an operation has ended.
