@@ -89,7 +89,8 @@ macro_rules! handle_type {
             /// The system's own number of it, for logs and for calls of the system that this crate has no word
             /// for. It stays this handle's until the last clone and operation are gone.
             pub fn raw(&self) -> Raw {
-                self.0.inner().raw
+                let inner = self.0.inner();
+                sys::shown(inner.raw, &inner.sys)
             }
 
             #[allow(dead_code, reason = "not every kind of handle asks its system")]

@@ -70,7 +70,7 @@ cfg_select! {
 pub(crate) use os::parts;
 pub(crate) use os::{
     Aside, Memo, MessageHeader, Options, OsRequest, Raw, Slice, SysPath, blocking, error, local_path, raw_of,
-    slice,
+    shown, slice,
 };
 
 /// One thread's part of a back end. What its methods owe is written above.
@@ -196,6 +196,16 @@ impl System {
             #[cfg(feature = "sim")]
             Backend::Sim => sim::System::open(config).map(System::Sim),
             _ => os::System::open(config).map(System::Os),
+        }
+    }
+
+    /// The system's own back end, for what only it has.
+    #[cfg(windows)]
+    pub(crate) fn os(&self) -> io::Result<&os::System> {
+        match self {
+            System::Os(system) => Ok(system),
+            #[cfg(feature = "sim")]
+            System::Sim(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 

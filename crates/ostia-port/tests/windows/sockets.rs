@@ -148,8 +148,10 @@ fn a_reset_is_an_error_and_no_end() {
     );
     let server = end(&mut berth, &mut accept).0.expect("an accepted stream");
     client.set_linger(Some(Duration::ZERO)).expect("an option");
+    // Under way before the reset: Wine tells a receive that comes later of an end.
+    let mut receive = submit(&mut berth, op::Receive::new(&server, Vec::with_capacity(8)));
     drop(client);
-    let error = receive(&mut berth, &server, 8).0.expect_err("a reset");
+    let error = end(&mut berth, &mut receive).0.expect_err("a reset");
     assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}");
     close(port, berth);
 }
@@ -170,7 +172,7 @@ fn a_burst_of_connects_is_accepted_whole() {
             })
             .collect::<Vec<_>>()
     });
-    let mut seen = vec![false; CLIENTS];
+    let mut seen = [false; CLIENTS];
     for _ in 0..CLIENTS {
         let server = next(&mut berth, &mut accept).expect("an accepted stream");
         let bytes = receive_all(&mut berth, &server, 4);

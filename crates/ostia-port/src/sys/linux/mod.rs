@@ -93,6 +93,11 @@ pub(crate) fn parts(slice: &Slice) -> (*mut u8, usize) {
     (slice.iov_base.cast(), slice.iov_len)
 }
 
+/// The system's number of a handle, for others.
+pub(crate) fn shown(raw: Raw, _memo: &Memo) -> Raw {
+    raw
+}
+
 /// The descriptor that an operation yielded.
 pub(crate) fn raw_of(value: usize) -> Raw {
     Raw::try_from(value).expect("a descriptor is a small number")

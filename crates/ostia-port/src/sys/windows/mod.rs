@@ -18,19 +18,23 @@
 //! completion packets (`clock`), among others.
 
 mod accept;
+mod afd;
 pub(crate) mod blocking;
 mod clock;
 pub(crate) mod error;
 mod op;
 mod overlapped;
 mod path;
-mod pipe;
-mod security;
+pub(crate) mod pipe;
+pub(crate) mod raw;
+pub(crate) mod security;
 mod sleepers;
 mod socket;
+#[cfg(test)]
+mod tests;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     io,
     net::Shutdown,
     os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle},
@@ -56,7 +60,7 @@ use windows_sys::Win32::{
     },
 };
 
-pub use self::path::SysPath;
+pub(crate) use self::path::SysPath;
 pub(crate) use self::{overlapped::Aside, socket::MessageHeader};
 use self::{
     clock::Clock,
@@ -97,6 +101,8 @@ const KEY_CLOCK: usize = 3;
 const KEY_NOP: usize = 4;
 /// An operation goes on in a wait.
 const KEY_GO: usize = 5;
+/// Of an adopted handle: somebody else may have made calls on it, too.
+const KEY_FOREIGN: usize = 6;
 
 /// What a port of this system alone is told; nothing so far.
 #[derive(Debug, Clone, Default)]
@@ -111,13 +117,18 @@ pub(crate) struct Memo {
     message: bool,
     /// What the raw number leads to, if it is odd.
     pipe: Option<Box<Place>>,
+    /// It is an adopted socket.
+    socket: bool,
     /// The addresses of an accepted socket: they are known also after the other end has gone.
     addresses: Option<(SockAddr, SockAddr)>,
 }
 
 /// What only Windows has.
 #[derive(Debug)]
-pub enum OsRequest {}
+pub enum OsRequest {
+    /// An overlapped call of the caller's own.
+    Raw(raw::RawRequest),
+}
 
 /// Where a local address of this name is.
 pub(crate) fn local_path(name: &str) -> io::Result<PathBuf> {
@@ -166,8 +177,12 @@ impl PortHandle {
 
     /// Ties a handle to the port, for life.
     fn associate(&self, handle: HANDLE) -> io::Result<()> {
+        self.associate_as(handle, KEY_IO)
+    }
+
+    fn associate_as(&self, handle: HANDLE, key: usize) -> io::Result<()> {
         // SAFETY: both handles are open.
-        let done = unsafe { CreateIoCompletionPort(handle, self.raw(), KEY_IO, 0) };
+        let done = unsafe { CreateIoCompletionPort(handle, self.raw(), key, 0) };
         if done.is_null() { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 }
@@ -193,11 +208,34 @@ struct Inner {
     parked_count: AtomicUsize,
     /// The addresses of accepted sockets that nobody has taken from their tickets yet.
     accepted: Mutex<HashMap<usize, (SockAddr, SockAddr)>>,
+    /// The way to the driver of sockets, for readiness.
+    afd: OnceLock<OwnedHandle>,
+    /// The slots of raw calls under way, by address.
+    raw_calls: Mutex<HashSet<usize>>,
 }
 
 impl Inner {
     fn note_accepted(&self, raw: usize, local: SockAddr, peer: SockAddr) {
         self.accepted.lock().unwrap_or_else(PoisonError::into_inner).insert(raw, (local, peer));
+    }
+
+    fn afd(&self) -> io::Result<HANDLE> {
+        if let Some(afd) = self.afd.get() {
+            return Ok(afd.as_raw_handle());
+        }
+        let opened = afd::open(&self.port)?;
+        Ok(self.afd.get_or_init(|| opened).as_raw_handle())
+    }
+
+    /// A raw call begins: only its packet is taken for one of ours.
+    fn note_raw(&self, slot: &'static Slot) {
+        let address = ptr::from_ref(slot).addr();
+        self.raw_calls.lock().unwrap_or_else(PoisonError::into_inner).insert(address);
+    }
+
+    /// A raw call has ended. False if there was none in this slot.
+    fn forget_raw(&self, slot: *const Slot) -> bool {
+        self.raw_calls.lock().unwrap_or_else(PoisonError::into_inner).remove(&slot.addr())
     }
 
     fn lending(&self, flight: &Flight) -> &Arc<Lending> {
@@ -264,6 +302,8 @@ impl System {
             parked: Mutex::default(),
             parked_count: AtomicUsize::new(0),
             accepted: Mutex::default(),
+            afd: OnceLock::new(),
+            raw_calls: Mutex::default(),
         };
         Ok(System { shared: Arc::new(shared) })
     }
@@ -285,21 +325,29 @@ impl System {
     pub(crate) fn listen(&self, address: &Address, options: &ListenOptions) -> io::Result<(Raw, Kind)> {
         match address {
             Address::Ip(_) => Ok((socket::listen(address, options)?, Kind::Tcp)),
-            Address::Local(path) => {
-                let server = pipe::Server::new(&self.shared.port, path, pipe::Settings::default())?;
-                Ok((raw_place(Place::Server(server)), Kind::Pipe))
-            }
+            Address::Local(_) => self.listen_pipe(address, &pipe::PipeOptions::new()),
         }
+    }
+
+    pub(crate) fn listen_pipe(&self, address: &Address, options: &pipe::PipeOptions) -> io::Result<(Raw, Kind)> {
+        let server = pipe::Server::new(&self.shared.port, path_of(address)?, options)?;
+        Ok((raw_place(Place::Server(server)), Kind::Pipe))
+    }
+
+    pub(crate) fn pipe_stream(&self, address: &Address, options: &pipe::PipeOptions) -> io::Result<(Raw, Kind)> {
+        pipe::name(path_of(address)?)?;
+        let client = pipe::Client::new(&self.shared.port, options.is_message());
+        Ok((raw_place(Place::Client(client)), Kind::Pipe))
+    }
+
+    pub(crate) fn pipe_pair(&self) -> io::Result<(OwnedHandle, OwnedHandle)> {
+        pipe::pair(&self.shared.port)
     }
 
     pub(crate) fn stream(&self, address: &Address) -> io::Result<(Raw, Kind)> {
         match address {
             Address::Ip(_) => Ok((socket::stream(address)?, Kind::Tcp)),
-            Address::Local(path) => {
-                pipe::name(path)?;
-                let client = pipe::Client::new(&self.shared.port, false);
-                Ok((raw_place(Place::Client(client)), Kind::Pipe))
-            }
+            Address::Local(_) => self.pipe_stream(address, &pipe::PipeOptions::new()),
         }
     }
 
@@ -339,7 +387,15 @@ impl System {
                 memo.message = pipe::is_message_pipe(handle)?;
                 memo.skip = !memo.message && skip_on_success(handle);
             }
-            Kind::LocalStream | Kind::LocalDatagram | Kind::Foreign => {
+            Kind::Foreign => {
+                memo.socket = socket::is_one(raw);
+                self.shared.port.associate_as(handle, KEY_FOREIGN).map_err(|error| {
+                    let why = format!("not opened overlapped, or of another completion port: {error}");
+                    io::Error::new(io::ErrorKind::InvalidInput, why)
+                })?;
+                memo.skip = raw::skips_already(handle);
+            }
+            Kind::LocalStream | Kind::LocalDatagram => {
                 return Err(io::ErrorKind::Unsupported.into());
             }
         }
@@ -350,6 +406,7 @@ impl System {
         match kind {
             Kind::Tcp | Kind::Udp => socket::close(raw),
             Kind::Pipe if raw & 1 == 1 => memo.pipe = None,
+            Kind::Foreign if memo.socket => socket::close(raw),
             Kind::Pipe | Kind::File | Kind::LocalStream | Kind::LocalDatagram | Kind::Foreign => {
                 // SAFETY: the handle that owned it is being dropped, and no operation on it is under way.
                 drop(unsafe { OwnedHandle::from_raw_handle(ptr::without_provenance_mut(raw)) });
@@ -380,6 +437,20 @@ impl System {
     pub(crate) fn set_nodelay(&self, raw: Raw, kind: Kind, nodelay: bool) -> io::Result<()> {
         of_socket(kind)?;
         socket::Borrowed::new(raw).set_tcp_nodelay(nodelay)
+    }
+}
+
+fn path_of(address: &Address) -> io::Result<&std::path::Path> {
+    address.as_path().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a pipe has a local address"))
+}
+
+/// The system's number of a handle, for others.
+pub(crate) fn shown(raw: Raw, memo: &Memo) -> Raw {
+    match memo.pipe.as_deref() {
+        None => raw,
+        Some(Place::Client(client)) => client.handle().addr(),
+        // Each instance has a number of its own, and none is that of the name.
+        Some(Place::Server(_)) => 0,
     }
 }
 
@@ -543,6 +614,14 @@ impl Driver {
                 }
             }
             KEY_IO => self.dispatch_io(entry, sink),
+            KEY_FOREIGN => {
+                // Only the number is looked at: the call may be somebody else's.
+                if self.shared.forget_raw(entry.lpOverlapped.cast_const().cast()) {
+                    self.dispatch_io(entry, sink);
+                } else {
+                    sink.unknown(KEY_FOREIGN as u64);
+                }
+            }
             unknown => sink.unknown(unknown as u64),
         }
     }

@@ -3,7 +3,11 @@
 //! An operation is a loop: one call ([`call`]), its answer, and what follows from that ([`react`]). An answer may
 //! be there at once or come in a packet; both lead here.
 
-use std::{io, ptr, sync::atomic::Ordering, time::Duration};
+use std::{
+    io, ptr,
+    sync::{PoisonError, atomic::Ordering},
+    time::Duration,
+};
 
 use windows_sys::Win32::{
     Foundation::{
@@ -15,7 +19,8 @@ use windows_sys::Win32::{
 };
 
 use super::{
-    Inner, KEY_GO, KEY_NOP, accept, error,
+    Inner, KEY_GO, KEY_NOP, OsRequest, accept, afd, error,
+    raw::RawRequest,
     overlapped::{self, Answer, Issued, issue},
     pipe::{self, Place},
     socket,
@@ -23,7 +28,7 @@ use super::{
 use crate::{
     handle,
     handle::Kind,
-    op::{AcceptMany, Flags, Outcome, ReceiveManagedMany, Request, Slice, slot::Flight},
+    op::{AcceptMany, Flags, Outcome, Readiness, ReceiveManagedMany, Request, Slice, slot::Flight},
     sink::Sink,
     sys,
 };
@@ -168,7 +173,8 @@ fn call(shared: &Inner, flight: Flight, sink: &mut Sink) -> Called {
             let (left, count) = socket::rest(slices, done);
             if kind == Kind::Pipe && count > 1 && is_message(&flight) {
                 // Each write is a message, and these are to be one: no call gathers them.
-                return refused(flight, error::CODE_UNSUPPORTED);
+                let gathered = gather(&flight, &left[..count]);
+                return Called::Issued(send(flight, handle, kind, skip, &[gathered]));
             }
             send(flight, handle, kind, skip, &left[..count])
         }
@@ -245,10 +251,20 @@ fn call(shared: &Inner, flight: Flight, sink: &mut Sink) -> Called {
         Request::Sync { .. } | Request::SetSize { .. } | Request::File { .. } => {
             return Called::Not(Step::Offload(flight));
         }
-        Request::Nop | Request::Timer(_) | Request::Ready { .. } => {
-            return refused(flight, error::CODE_UNSUPPORTED);
+        Request::Ready { readiness } => return wait_for_readiness(shared, flight, socket, readiness),
+        Request::Os(OsRequest::Raw(ref request)) => {
+            let (operation, start) = request.parts();
+            shared.note_raw(flight.slot());
+            let issued = issue(flight, handle, skip, 0, |overlapped| {
+                // SAFETY: the operation stays where it is while it is under way, and this is its one call.
+                unsafe { RawRequest::start(operation, start, handle, overlapped) }
+            });
+            if let Issued::Ended(flight, _) = &issued {
+                shared.forget_raw(flight.slot());
+            }
+            issued
         }
-        Request::Os(ref request) => match *request {},
+        Request::Nop | Request::Timer(_) => return refused(flight, error::CODE_UNSUPPORTED),
     })
 }
 
@@ -267,6 +283,17 @@ fn slice_of(buffer: *mut u8, len: usize) -> WSABUF {
 /// Whether the pipe that the operation is on is one of messages.
 fn is_message(flight: &Flight) -> bool {
     flight.handle().is_some_and(|handle| handle.sys.message)
+}
+
+/// Copies several buffers to one place, which stays as it is until the operation ends.
+fn gather(flight: &Flight, slices: &[Slice]) -> Slice {
+    let mut gathered = flight.slot().sys.gathered.lock().unwrap_or_else(PoisonError::into_inner);
+    gathered.clear();
+    for slice in slices {
+        // SAFETY: the slices are those of the operation's buffers, whose bytes are initialised.
+        gathered.extend_from_slice(unsafe { std::slice::from_raw_parts(slice.buf, slice.len as usize) });
+    }
+    slice_of(gathered.as_mut_ptr(), gathered.len())
 }
 
 fn receive(flight: Flight, handle: HANDLE, kind: Kind, skip: bool, slices: &[Slice]) -> Issued {
@@ -348,6 +375,20 @@ fn retry(shared: &Inner, flight: Flight) -> Step {
     }
 }
 
+/// Asks the driver below Winsock, which knows sockets only.
+fn wait_for_readiness(shared: &Inner, flight: Flight, raw: usize, readiness: Readiness) -> Called {
+    let Some(base) = afd::base(raw) else { return refused(flight, error::CODE_UNSUPPORTED) };
+    let afd = match shared.afd() {
+        Ok(afd) => afd,
+        Err(error) => return failed(flight, &error),
+    };
+    let room = &flight.slot().sys.poll;
+    Called::Issued(issue(flight, afd, false, 0, |overlapped| {
+        // SAFETY: room and header are the operation's, which the kernel has until the request has ended.
+        unsafe { afd::poll(afd, base, readiness, room, overlapped) }
+    }))
+}
+
 fn server(flight: &Flight) -> Option<&pipe::Server> {
     match flight.handle()?.sys.pipe.as_deref() {
         Some(Place::Server(server)) => Some(server),
@@ -375,6 +416,7 @@ const DENIED: i32 = ERROR_ACCESS_DENIED as i32;
 fn react(shared: &Inner, flight: Flight, answer: Answer, sink: &mut Sink) -> Next {
     let kind = flight.handle().map_or(Kind::File, |handle| handle.kind);
     let Answer { code, bytes } = answer;
+    let aside = &flight.slot().sys;
     match *flight.request() {
         Request::Receive { .. } => {
             let outcome = received(&flight, kind, code, bytes);
@@ -397,6 +439,8 @@ fn react(shared: &Inner, flight: Flight, answer: Answer, sink: &mut Sink) -> Nex
             // SAFETY: the request's pointers are good while the flight lives.
             let slices = unsafe { std::slice::from_raw_parts(slices, count) };
             let len = slices.iter().map(|slice| slice.len as usize).sum();
+            // Its memory is given back: messages of several buffers are rare, and slots are many.
+            drop(std::mem::take(&mut *aside.gathered.lock().unwrap_or_else(PoisonError::into_inner)));
             sent(flight, kind, code, bytes, len)
         }
         Request::ReceiveFrom { message } => {
@@ -443,6 +487,14 @@ fn react(shared: &Inner, flight: Flight, answer: Answer, sink: &mut Sink) -> Nex
             ended(flight, outcome)
         }
         Request::Accept { many } => accepted_pipe(flight, many, code, sink),
+        Request::Ready { .. } => {
+            let outcome = if code == 0 { Outcome::ok(0) } else { error_of(&flight, kind, code) };
+            ended(flight, outcome)
+        }
+        Request::Os(_) => {
+            let outcome = received(&flight, kind, code, bytes);
+            ended(flight, outcome)
+        }
         _ => ended(flight, Outcome::error(error::CODE_UNSUPPORTED)),
     }
 }

@@ -16,7 +16,10 @@ use std::{
     fmt,
     mem::offset_of,
     ptr,
-    sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering},
+    },
 };
 
 use windows_sys::Win32::{
@@ -24,7 +27,7 @@ use windows_sys::Win32::{
     System::IO::{CancelIoEx, OVERLAPPED},
 };
 
-use super::{accept::Accepting, error};
+use super::{accept::Accepting, afd::PollRoom, error};
 use crate::op::slot::{Flight, Slot};
 
 pub(super) const ISSUED: u32 = 1;
@@ -106,6 +109,10 @@ pub(crate) struct Aside {
     pub(super) stage: AtomicU32,
     /// The number of a lent buffer.
     pub(super) piece: AtomicU32,
+    /// What the wait for readiness reads and writes.
+    pub(super) poll: PollRoom,
+    /// A message that was gathered from several buffers.
+    pub(super) gathered: Mutex<Vec<u8>>,
     /// The calls of an accept; never freed, so a late cancel may look there.
     pub(super) accepting: AtomicPtr<Accepting>,
 }
@@ -119,6 +126,8 @@ impl Default for Aside {
             done: AtomicUsize::new(0),
             stage: AtomicU32::new(0),
             piece: AtomicU32::new(0),
+            poll: PollRoom::default(),
+            gathered: Mutex::default(),
             accepting: AtomicPtr::new(ptr::null_mut()),
         }
     }

@@ -12,14 +12,15 @@ use std::{
     },
     path::Path,
     ptr,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, atomic::{AtomicU32, Ordering}},
+    hash::{BuildHasher, RandomState},
 };
 
 use windows_sys::Win32::{
     Foundation::{
-        ERROR_IO_PENDING, ERROR_MORE_DATA, ERROR_PIPE_NOT_CONNECTED, GetLastError, HANDLE, INVALID_HANDLE_VALUE,
+        ERROR_ACCESS_DENIED, ERROR_PIPE_BUSY, ERROR_IO_PENDING, ERROR_MORE_DATA, ERROR_PIPE_NOT_CONNECTED, GetLastError, HANDLE, INVALID_HANDLE_VALUE,
     },
-    Security::SECURITY_ATTRIBUTES,
+    Security::{RevertToSelf, SECURITY_ATTRIBUTES},
     Storage::FileSystem::{
         CreateFileW, FILE_FLAG_FIRST_PIPE_INSTANCE, FILE_FLAG_OVERLAPPED, FILE_READ_ATTRIBUTES, FILE_READ_DATA,
         FILE_WRITE_ATTRIBUTES, FILE_WRITE_DATA, OPEN_EXISTING, PIPE_ACCESS_DUPLEX, READ_CONTROL, ReadFile,
@@ -28,14 +29,20 @@ use windows_sys::Win32::{
     System::{
         IO::OVERLAPPED,
         Pipes::{
-            ConnectNamedPipe, CreateNamedPipeW, DisconnectNamedPipe, GetNamedPipeInfo, PIPE_READMODE_BYTE,
+            ConnectNamedPipe, CreateNamedPipeW, DisconnectNamedPipe, GetNamedPipeClientProcessId, GetNamedPipeInfo,
+            GetNamedPipeServerProcessId, ImpersonateNamedPipeClient, PIPE_SERVER_END, PIPE_READMODE_BYTE,
             PIPE_READMODE_MESSAGE, PIPE_REJECT_REMOTE_CLIENTS, PIPE_TYPE_BYTE, PIPE_TYPE_MESSAGE,
             PIPE_UNLIMITED_INSTANCES, PIPE_WAIT, SetNamedPipeHandleState,
         },
     },
 };
 
-use super::{PortHandle, overlapped::Said, security::Descriptor};
+use super::{
+    PortHandle,
+    overlapped::Said,
+    security::{self, Access, Descriptor},
+};
+use crate::address::Address;
 
 /// What the system keeps for bytes that were sent and not yet received, each way.
 const BUFFER_LEN: u32 = 64 * 1024;
@@ -47,25 +54,69 @@ pub(super) enum Place {
     Client(Client),
 }
 
-/// How instances of a pipe are made.
-#[derive(Debug, Clone)]
-pub(super) struct Settings {
-    pub(super) message: bool,
-    pub(super) instances_max: Option<u32>,
-    pub(super) first: bool,
-    pub(super) reject_remote: bool,
-    pub(super) access: super::security::Access,
+/// How a pipe is made. Private unless told otherwise: for this user alone, the first of its name, closed to callers
+/// over the network. Each option stands for itself, in whatever order they are given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PipeOptions {
+    message: bool,
+    instances_max: Option<u32>,
+    first: bool,
+    reject_remote: bool,
+    access: Access,
 }
 
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings {
+impl PipeOptions {
+    /// The usual: a stream of bytes, as many clients as come, private.
+    pub fn new() -> PipeOptions {
+        PipeOptions {
             message: false,
             instances_max: None,
             first: true,
             reject_remote: true,
-            access: super::security::Access::OwnerOnly,
+            access: Access::OwnerOnly,
         }
+    }
+
+    /// Whether each send is a message, and each receive gets of one message only. Several buffers of one
+    /// send are copied together first: no call gathers them. The client's stream has to be made with this option, too.
+    pub fn message(mut self, message: bool) -> PipeOptions {
+        self.message = message;
+        self
+    }
+
+    /// The most clients at a time, 1 to 254. A further one waits.
+    pub fn instances_max(mut self, instances: u32) -> PipeOptions {
+        self.instances_max = Some(instances.clamp(1, PIPE_UNLIMITED_INSTANCES - 1));
+        self
+    }
+
+    /// Whether listening fails if somebody has the name already. Who listens nevertheless shares the name's clients
+    /// with a stranger.
+    pub fn first_instance(mut self, first: bool) -> PipeOptions {
+        self.first = first;
+        self
+    }
+
+    /// Whether callers over the network are refused.
+    pub fn reject_remote(mut self, reject: bool) -> PipeOptions {
+        self.reject_remote = reject;
+        self
+    }
+
+    /// Who may connect.
+    pub fn access(mut self, access: Access) -> PipeOptions {
+        self.access = access;
+        self
+    }
+
+    pub(super) fn is_message(&self) -> bool {
+        self.message
+    }
+}
+
+impl Default for PipeOptions {
+    fn default() -> PipeOptions {
+        PipeOptions::new()
     }
 }
 
@@ -73,7 +124,7 @@ impl Default for Settings {
 #[derive(Debug)]
 pub(super) struct Server {
     name: Vec<u16>,
-    settings: Settings,
+    options: PipeOptions,
     descriptor: Descriptor,
     port: Arc<PortHandle>,
     state: Mutex<Instances>,
@@ -113,12 +164,12 @@ pub(super) fn name(path: &Path) -> io::Result<Vec<u16>> {
 
 impl Server {
     /// The name listens when this returns.
-    pub(super) fn new(port: &Arc<PortHandle>, path: &Path, settings: Settings) -> io::Result<Server> {
+    pub(super) fn new(port: &Arc<PortHandle>, path: &Path, options: &PipeOptions) -> io::Result<Server> {
         let name = name(path)?;
-        let descriptor = Descriptor::new(&settings.access, settings.reject_remote)?;
+        let descriptor = Descriptor::new(&options.access, options.reject_remote)?;
         let port = Arc::clone(port);
-        let server = Server { name, settings, descriptor, port, state: Mutex::default() };
-        let first = server.instance(server.settings.first)?;
+        let server = Server { name, options: options.clone(), descriptor, port, state: Mutex::default() };
+        let first = server.instance(options.first)?;
         server.lock().next = Some(first);
         Ok(server)
     }
@@ -129,7 +180,7 @@ impl Server {
 
     /// One more instance of the name.
     fn instance(&self, first: bool) -> io::Result<OwnedHandle> {
-        let Settings { message, instances_max, reject_remote, .. } = self.settings;
+        let PipeOptions { message, instances_max, reject_remote, .. } = self.options;
         let mut open_mode = PIPE_ACCESS_DUPLEX | FILE_FLAG_OVERLAPPED;
         if first {
             open_mode |= FILE_FLAG_FIRST_PIPE_INSTANCE;
@@ -171,7 +222,7 @@ impl Server {
             Some(instance) => instance,
             // With one instance at most there is none when this is made: then the name is to be ours again, or
             // nobody's.
-            None => self.instance(self.settings.first && self.settings.instances_max == Some(1))?,
+            None => self.instance(self.options.first && self.options.instances_max == Some(1))?,
         };
         Ok(state.current.insert(instance).as_raw_handle())
     }
@@ -179,7 +230,7 @@ impl Server {
     /// The client has come: the instance is handed out, and before that the next one listens, if there may be one.
     pub(super) fn connected(&self) -> usize {
         let mut state = self.lock();
-        if state.next.is_none() && self.settings.instances_max != Some(1) {
+        if state.next.is_none() && self.options.instances_max != Some(1) {
             match self.instance(false) {
                 Ok(instance) => state.next = Some(instance),
                 Err(error) => tracing::debug!(%error, "no further instance of a pipe for now"),
@@ -272,6 +323,111 @@ pub(super) fn is_message_pipe(handle: HANDLE) -> io::Result<bool> {
     if done == 0 { Err(io::Error::last_os_error()) } else { Ok(flags & PIPE_TYPE_MESSAGE != 0) }
 }
 
+/// A name that nobody else has, after ten tries at most: each time another one, and only while the name is what is
+/// wrong.
+pub(crate) fn generated<T>(mut make: impl FnMut(&Address) -> io::Result<T>) -> io::Result<(T, Address)> {
+    const TRIES: u32 = 10;
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    for _ in 0..TRIES {
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        // The hasher's keys are random; one in each process would do, the count tells the names apart.
+        let random = RandomState::new().hash_one(count);
+        let name = format!(r"\\.\pipe\ostia-{}-{count}-{random:016x}", std::process::id());
+        let address = Address::Local(name.into());
+        match make(&address) {
+            Ok(made) => return Ok((made, address)),
+            Err(error) if is_clash(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::AddrInUse, "ten generated names of pipes were taken"))
+}
+
+/// Somebody has the name.
+fn is_clash(error: &io::Error) -> bool {
+    let code = error.raw_os_error().map(i32::cast_unsigned);
+    matches!(code, Some(ERROR_PIPE_BUSY | ERROR_ACCESS_DENIED))
+}
+
+/// Both ends of a pipe with a generated name, which is gone when this returns: it allows one instance.
+pub(super) fn pair(port: &Arc<PortHandle>) -> io::Result<(OwnedHandle, OwnedHandle)> {
+    let options = PipeOptions::new().instances_max(1);
+    let (server, address) = generated(|address| {
+        let path = address.as_path().expect("a generated name is local");
+        Server::new(port, path, &options)
+    })?;
+    let client = open_end(&server.name)?;
+    port.associate(client.as_raw_handle())?;
+    let instance = server.lock().next.take().expect("a new server listens");
+    let other = peer_process(instance.as_raw_handle().addr())?;
+    if other != std::process::id() {
+        let why = format!("process {other} was faster at {address}");
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+    }
+    Ok((instance, client))
+}
+
+fn handle_of(raw: usize) -> HANDLE {
+    ptr::without_provenance_mut(raw)
+}
+
+fn check(done: i32) -> io::Result<()> {
+    if done == 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Whether this is the server's end.
+fn is_server(pipe: HANDLE) -> io::Result<bool> {
+    let mut flags = 0;
+    // SAFETY: the flags live across the call; a handle that is no pipe is an error.
+    check(unsafe { GetNamedPipeInfo(pipe, &raw mut flags, ptr::null_mut(), ptr::null_mut(), ptr::null_mut()) })?;
+    Ok(flags & PIPE_SERVER_END != 0)
+}
+
+/// The process at the other end.
+pub(crate) fn peer_process(raw: usize) -> io::Result<u32> {
+    let pipe = handle_of(raw);
+    let mut process = 0;
+    if is_server(pipe)? {
+        // SAFETY: the place for the number lives across the call.
+        check(unsafe { GetNamedPipeClientProcessId(pipe, &raw mut process) })?;
+    } else {
+        // SAFETY: as above.
+        check(unsafe { GetNamedPipeServerProcessId(pipe, &raw mut process) })?;
+    }
+    Ok(process)
+}
+
+/// The user at the other end.
+pub(crate) fn peer_user(raw: usize) -> io::Result<String> {
+    if !is_server(handle_of(raw))? {
+        return security::user_of_process(peer_process(raw)?);
+    }
+    // For a moment the thread acts as the client: a thread of its own, which does nothing else.
+    let asked = std::thread::scope(|scope| {
+        let asking = std::thread::Builder::new().name("ostia-pipe-peer".to_owned());
+        asking.spawn_scoped(scope, || client_user(raw)).map(|thread| thread.join())
+    })?;
+    asked.unwrap_or_else(|_| Err(io::Error::other("the thread that asked for a pipe's user is gone")))
+}
+
+fn client_user(raw: usize) -> io::Result<String> {
+    // SAFETY: a handle that is no server's end of a pipe is an error.
+    check(unsafe { ImpersonateNamedPipeClient(handle_of(raw)) })?;
+    let user = security::user_of_thread();
+    // SAFETY: the call takes nothing.
+    if unsafe { RevertToSelf() } == 0 {
+        // A thread that stays somebody else must do nothing more, not even unwind.
+        std::process::abort();
+    }
+    user
+}
+
+/// Cuts the client off.
+pub(crate) fn disconnect(raw: usize) -> io::Result<()> {
+    // SAFETY: a handle that is no server's end of a pipe is an error.
+    check(unsafe { DisconnectNamedPipe(handle_of(raw)) })
+}
+
 fn owned(handle: HANDLE) -> io::Result<OwnedHandle> {
     if handle == INVALID_HANDLE_VALUE || handle.is_null() {
         return Err(io::Error::last_os_error());
@@ -345,5 +501,66 @@ mod tests {
             assert_eq!(refused.kind(), io::ErrorKind::InvalidInput, "{bad}");
         }
         assert!(name(Path::new(&format!(r"\\.\pipe\{}", "x".repeat(300)))).is_err());
+    }
+
+    #[test]
+    fn a_taken_name_leads_to_ten_others_and_any_other_error_to_none() {
+        let mut names = Vec::new();
+        let refused = generated(|address| {
+            names.push(address.clone());
+            Err::<(), _>(io::Error::from_raw_os_error([BUSY, DENIED][names.len() % 2]))
+        });
+        assert_eq!(refused.expect_err("all were taken").kind(), io::ErrorKind::AddrInUse);
+        names.sort_by_key(|name| name.to_string());
+        names.dedup();
+        assert_eq!(names.len(), 10, "each try has a name of its own");
+
+        let mut tries = 0;
+        let refused = generated(|_| {
+            tries += 1;
+            Err::<(), _>(io::ErrorKind::OutOfMemory.into())
+        });
+        assert_eq!((refused.expect_err("memory").kind(), tries), (io::ErrorKind::OutOfMemory, 1));
+        let (third, _) = generated(|_| {
+            tries += 1;
+            if tries < 4 { Err(io::Error::from_raw_os_error(DENIED)) } else { Ok(tries) }
+        })
+        .expect("one was free");
+        assert_eq!(third, 4);
+    }
+
+    const BUSY: i32 = ERROR_PIPE_BUSY as i32;
+    const DENIED: i32 = ERROR_ACCESS_DENIED as i32;
+
+    #[test]
+    fn options_stand_for_themselves_in_whatever_order_they_are_given() {
+        type Change = fn(PipeOptions) -> PipeOptions;
+        let changes: [Change; 4] = [
+            |options| options.message(true),
+            |options| options.instances_max(3),
+            |options| options.first_instance(false),
+            |options| options.access(Access::SameSession),
+        ];
+        let mut order = [0, 1, 2, 3];
+        let mut seen = Vec::new();
+        permute(&mut order, 0, &mut |order| {
+            let made = order.iter().fold(PipeOptions::new(), |options, &place| changes[place](options));
+            assert!(made.reject_remote, "no other option lets remote callers in: {order:?}");
+            seen.push(made);
+        });
+        assert_eq!(seen.len(), 24);
+        seen.dedup();
+        assert_eq!(seen.len(), 1);
+    }
+
+    fn permute(order: &mut [usize; 4], from: usize, each: &mut impl FnMut(&[usize; 4])) {
+        if from == order.len() {
+            return each(order);
+        }
+        for place in from..order.len() {
+            order.swap(from, place);
+            permute(order, from + 1, each);
+            order.swap(from, place);
+        }
     }
 }

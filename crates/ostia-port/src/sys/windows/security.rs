@@ -16,7 +16,10 @@ use windows_sys::Win32::{
         TOKEN_USER, TokenLogonSid, TokenUser,
     },
     Globalization::lstrlenW,
-    System::Threading::{GetCurrentProcess, OpenProcessToken},
+    System::Threading::{
+        GetCurrentProcess, GetCurrentThread, OpenProcess, OpenProcessToken, OpenThreadToken,
+        PROCESS_QUERY_LIMITED_INFORMATION,
+    },
 };
 
 /// Who may connect.
@@ -97,20 +100,47 @@ impl fmt::Debug for Descriptor {
 
 /// The identifier of this process's user or log-on session, written out.
 fn own_sid(what: TOKEN_INFORMATION_CLASS) -> io::Result<String> {
-    let mut token: HANDLE = ptr::null_mut();
     // SAFETY: the call gives a number that means this process.
     let process = unsafe { GetCurrentProcess() };
-    // SAFETY: the place for the handle lives across the call.
-    if unsafe { OpenProcessToken(process, TOKEN_QUERY, &raw mut token) } == 0 {
+    sid_of(&token_of(process)?, what)
+}
+
+fn token_of(process: HANDLE) -> io::Result<OwnedHandle> {
+    let mut token: HANDLE = ptr::null_mut();
+    // SAFETY: the place for the handle lives across the call; a process that is none is an error.
+    let done = unsafe { OpenProcessToken(process, TOKEN_QUERY, &raw mut token) };
+    opened(done, token)
+}
+
+fn opened(done: i32, handle: HANDLE) -> io::Result<OwnedHandle> {
+    if done == 0 || handle.is_null() {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the call succeeded, so the handle is ours.
-    let token = unsafe { OwnedHandle::from_raw_handle(token) };
-    sid_of(&token, what)
+    // SAFETY: the call that made it succeeded, so the handle is ours.
+    Ok(unsafe { OwnedHandle::from_raw_handle(handle) })
+}
+
+/// The user that a process runs as.
+pub(super) fn user_of_process(process: u32) -> io::Result<String> {
+    // SAFETY: a number that is no process is an error.
+    let process = unsafe { OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION, 0, process) };
+    let process = opened(1, process)?;
+    sid_of(&token_of(process.as_raw_handle())?, TokenUser)
+}
+
+/// The user that the calling thread acts as.
+pub(super) fn user_of_thread() -> io::Result<String> {
+    let mut token: HANDLE = ptr::null_mut();
+    // SAFETY: the call gives a number that means this thread.
+    let thread = unsafe { GetCurrentThread() };
+    // The token is opened as the process, which may look at a client that it may only identify.
+    // SAFETY: the place for the handle lives across the call.
+    let done = unsafe { OpenThreadToken(thread, TOKEN_QUERY, 1, &raw mut token) };
+    sid_of(&opened(done, token)?, TokenUser)
 }
 
 /// The identifier of a token's user or log-on session, written out.
-pub(super) fn sid_of(token: &OwnedHandle, what: TOKEN_INFORMATION_CLASS) -> io::Result<String> {
+fn sid_of(token: &OwnedHandle, what: TOKEN_INFORMATION_CLASS) -> io::Result<String> {
     // Words, so that the structure is aligned; long enough for the longest identifier.
     let mut room = [0_u64; 64];
     let mut len = 0;

@@ -16,7 +16,7 @@ use windows_sys::{
         Networking::WinSock::{
             LPFN_ACCEPTEX, LPFN_CONNECTEX, LPFN_GETACCEPTEXSOCKADDRS,
             SIO_GET_EXTENSION_FUNCTION_POINTER, SIO_UDP_CONNRESET, SIO_UDP_NETRESET, SO_ACCEPTCONN,
-            SO_EXCLUSIVEADDRUSE, SO_PROTOCOL_INFOW, SO_UPDATE_ACCEPT_CONTEXT, SO_UPDATE_CONNECT_CONTEXT, SOCKADDR,
+            SO_EXCLUSIVEADDRUSE, SO_PROTOCOL_INFOW, SO_TYPE, SO_UPDATE_ACCEPT_CONTEXT, SO_UPDATE_CONNECT_CONTEXT, SOCKADDR,
             SOCKADDR_STORAGE, SOCKET, SOL_SOCKET, WSA_IO_PENDING, WSABUF, WSADATA, WSAEMSGSIZE, WSAGetLastError,
             WSAID_ACCEPTEX, WSAID_CONNECTEX, WSAID_GETACCEPTEXSOCKADDRS, WSAIoctl, WSAPROTOCOL_INFOW, WSARecv,
             WSARecvFrom, WSASend, WSASendTo, WSAStartup, XP1_IFS_HANDLES, getsockopt, setsockopt,
@@ -428,6 +428,11 @@ pub(super) fn rest(slices: &[WSABUF], mut done: usize) -> ([WSABUF; SLICES_MAX],
         count += 1;
     }
     (left, count)
+}
+
+/// Whether this number is that of a socket.
+pub(super) fn is_one(raw: usize) -> bool {
+    option::<i32>(raw, SO_TYPE).is_ok()
 }
 
 /// Which kind of socket handle this is, for codes and calls.
