@@ -32,8 +32,10 @@ fn a_raw_call_owns_its_data_until_it_has_ended() {
     let foreign = port.adopt(file(&folder, FILE_FLAG_OVERLAPPED)).expect("an overlapped handle");
     let read = |offset: u32| {
         let call = move |handle, overlapped: *mut OVERLAPPED, data: &mut Vec<u8>| {
+            let mut header = OVERLAPPED::default();
+            header.Anonymous.Anonymous.Offset = offset;
             // SAFETY: the header is the operation's; no call has it yet.
-            unsafe { (*overlapped).Anonymous.Anonymous.Offset = offset };
+            unsafe { overlapped.write(header) };
             // SAFETY: the data lies still until the call has ended.
             let done = unsafe { ReadFile(handle, data.as_mut_ptr(), 4, std::ptr::null_mut(), overlapped) };
             if done != 0 {

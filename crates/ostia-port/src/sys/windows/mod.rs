@@ -106,7 +106,7 @@ const KEY_FOREIGN: usize = 6;
 
 /// What a port of this system alone is told; nothing so far.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Options;
+pub(crate) struct Options {}
 
 /// What is remembered of a handle.
 #[derive(Debug, Default)]

@@ -63,10 +63,9 @@ fn each_operation_is_told_its_own_identity_status_and_bytes() {
     for place in [2, 0, 1] {
         let (status, bytes, _) = own[place];
         let header = calls[place].1;
-        // SAFETY: the operation is under way, and nothing but these lines writes to its header.
-        unsafe { (&raw mut (*header).Internal).write_volatile(status) };
-        // SAFETY: as above.
-        unsafe { (&raw mut (*header).InternalHigh).write_volatile(bytes) };
+        let filled = OVERLAPPED { Internal: status, InternalHigh: bytes, ..OVERLAPPED::default() };
+        // SAFETY: the operation is under way, and nothing but this line writes to its header.
+        unsafe { header.write_volatile(filled) };
         post(&port, KEY_FOREIGN, 4711, header);
         let mut batch = Batch::new();
         assert_eq!(berth.wait(&mut batch, Some(PATIENCE)).expect("a wait"), 1);
