@@ -155,7 +155,8 @@ impl Berth {
                 self.driver.submit(flight, &mut self.sink);
             }
         } else {
-            self.launch(flight);
+            // Nobody can have asked for its end: the ticket is still here.
+            self.begin(flight);
         }
         Ok(ticket)
     }
@@ -179,6 +180,11 @@ impl Berth {
             self.sink.later(flight, sys::cancelled());
             return;
         }
+        self.begin(flight);
+    }
+
+    #[inline]
+    fn begin(&mut self, flight: Flight) {
         if let Request::Timer(deadline) = *flight.request() {
             if let Some(earliest) = self.quay.add_timer(flight, deadline) {
                 self.driver.deadline_changed(earliest);
@@ -243,11 +249,23 @@ impl Berth {
         }
         waited?;
         self.settle();
-        let room = batch.limit - batch.packets.len();
-        let ready = self.sink.packets.len().min(room);
-        batch.packets.extend(self.sink.packets.drain(..ready));
+        self.deliver(batch);
         self.take_posts(batch, share);
         Ok(())
+    }
+
+    /// Moves packets into the batch, as many as it takes.
+    fn deliver(&mut self, batch: &mut Batch) {
+        let told = &mut self.sink.packets;
+        let fits = batch.packets.is_empty() && told.len() <= batch.limit;
+        if fits && batch.packets.capacity() >= told.capacity() {
+            // All of them: the lists change places, and no packet is copied. Neither is larger afterwards.
+            let empty = std::mem::take(&mut batch.packets);
+            batch.packets = std::mem::replace(told, empty.into()).into();
+            return;
+        }
+        let ready = told.len().min(batch.limit - batch.packets.len());
+        batch.packets.extend(told.drain(..ready));
     }
 
     /// How many packets this berth may take of what others could take, too.
@@ -300,7 +318,12 @@ impl Berth {
     fn take_posts(&mut self, batch: &mut Batch, share: usize) {
         let mut work_left = share;
         while batch.packets.len() < share && work_left > 0 {
-            let Some(payload) = self.port.shared().posts.pop() else { return };
+            let posts = &self.port.shared().posts;
+            // To look is much cheaper than to try.
+            if posts.is_empty() {
+                return;
+            }
+            let Some(payload) = posts.pop() else { return };
             match payload {
                 Payload::Run(work) => {
                     work_left -= 1;

@@ -85,7 +85,7 @@ impl Builder {
                 name: "ostia".to_owned(),
                 ops_max: 65_536,
                 posts_max: 16_384,
-                ring_entries: 1024,
+                ring_entries: 256,
                 concurrency: 0,
                 offload_threads_max: 8,
                 lent_count: 256,
@@ -130,7 +130,7 @@ impl Builder {
         self
     }
 
-    /// The entries of each berth's ring, a power of two; 1024 unless told otherwise. More operations than that may
+    /// The entries of each berth's ring, a power of two; 256 unless told otherwise. More operations than that may
     /// be under way: they wait for room.
     ///
     /// # Platforms
@@ -298,11 +298,11 @@ impl Shared {
 
     /// The pool of the buffer that came with an outcome, if one came.
     pub(crate) fn lending_of(&self, outcome: Outcome) -> Option<Arc<Lending>> {
-        if !outcome.flags.has(crate::op::Flags::BUFFER) {
+        if !outcome.flags().has(crate::op::Flags::BUFFER) {
             return None;
         }
         let lendings = self.lendings.read().unwrap_or_else(PoisonError::into_inner);
-        lendings.get((outcome.buffer >> 16) as usize).cloned()
+        lendings.get((outcome.buffer() >> 16) as usize).cloned()
     }
 
     /// Wakes one sleeping berth, if there is one.

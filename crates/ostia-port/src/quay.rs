@@ -233,7 +233,7 @@ impl Quay {
     }
 
     pub(crate) fn take_strays(&self, into: &mut VecDeque<Packet>) {
-        if self.has_strays.swap(false, Ordering::Acquire) {
+        if self.has_strays() && self.has_strays.swap(false, Ordering::Acquire) {
             into.append(&mut self.strays.lock().unwrap_or_else(PoisonError::into_inner));
         }
     }

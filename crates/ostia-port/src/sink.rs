@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use crate::{
     op::{Outcome, slot::Flight},
-    packet::Packet,
+    packet::{Batch, Packet},
     quay::Quay,
     sys::offload::Offload,
 };
@@ -39,7 +39,7 @@ impl Sink {
         Sink {
             quay,
             offload,
-            packets: VecDeque::with_capacity(1024),
+            packets: VecDeque::with_capacity(Batch::MAX),
             later: VecDeque::with_capacity(256),
             next: VecDeque::new(),
             room: 0,

@@ -11,32 +11,45 @@ use crate::op::{Op, TicketId, slot::Slot};
 /// connection accepted too late is closed.
 #[must_use = "dropping a ticket abandons its operation"]
 pub struct Ticket<O: Op> {
-    slot: Option<&'static Slot>,
-    id: TicketId,
+    slot: &'static Slot,
+    /// The key of the operation, and `TAKEN`. Two words in all: they travel in registers.
+    key: u64,
     op: PhantomData<fn() -> O>,
 }
 
+/// Beside the key: the result has been given, and the slot is another operation's. No index is as large.
+const TAKEN: u64 = 1 << 31;
+
 impl<O: Op> Ticket<O> {
     pub(crate) fn new(slot: &'static Slot) -> Ticket<O> {
-        Ticket { slot: Some(slot), id: slot.id(), op: PhantomData }
+        Ticket { slot, key: slot.key(), op: PhantomData }
+    }
+
+    /// The slot, as long as it is this ticket's.
+    fn slot(&self) -> Option<&'static Slot> {
+        (self.key & TAKEN == 0).then_some(self.slot)
     }
 
     /// The name by which packets speak of this operation.
     pub fn id(&self) -> TicketId {
-        self.id
+        TicketId {
+            berth: self.slot.slab.number(),
+            index: self.slot.index,
+            generation: (self.key >> 32) as u32,
+        }
     }
 
     /// The result, once, when the operation has ended: what it told, and what it gives back. Of an operation that
     /// yields many, after the last of them has been taken by [`Ticket::next`].
     pub fn poll(&mut self) -> Option<(io::Result<O::Out>, O::Back)> {
-        let slot = self.slot.filter(|slot| slot.is_done() && !(O::MANY && slot.has_items()))?;
-        self.slot = None;
+        let slot = self.slot().filter(|slot| slot.is_done() && !(O::MANY && slot.has_items()))?;
+        self.key |= TAKEN;
         Some(slot.take_done::<O>().finish_with())
     }
 
     /// Whether the operation has ended; then [`Ticket::poll`] has the result, unless it has given it already.
     pub fn is_done(&self) -> bool {
-        self.slot.is_none_or(Slot::is_done)
+        self.slot().is_none_or(Slot::is_done)
     }
 
     /// One more result of an operation that yields many. After the last one, and after its end, none: a result
@@ -46,14 +59,14 @@ impl<O: Op> Ticket<O> {
         reason = "none means none yet, and an iterator's end is for good"
     )]
     pub fn next(&mut self) -> Option<io::Result<O::Item>> {
-        let slot = self.slot?;
+        let slot = self.slot()?;
         Some(slot.item_of::<O>(slot.next_item()?))
     }
 
     /// Asks for the operation's end. It still ends once, and tells how: cancelled, or with a result that had
     /// already won. May be called from any thread, costs no memory, and is never lost.
     pub fn cancel(&mut self) {
-        if let Some(slot) = self.slot.filter(|slot| !slot.is_done()) {
+        if let Some(slot) = self.slot().filter(|slot| !slot.is_done()) {
             slot.cancel();
         }
     }
@@ -61,7 +74,7 @@ impl<O: Op> Ticket<O> {
 
 impl<O: Op> Drop for Ticket<O> {
     fn drop(&mut self) {
-        if let Some(slot) = self.slot {
+        if let Some(slot) = self.slot() {
             slot.abandon();
         }
     }
@@ -69,6 +82,6 @@ impl<O: Op> Drop for Ticket<O> {
 
 impl<O: Op> fmt::Debug for Ticket<O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ticket").field("id", &self.id).field("done", &self.is_done()).finish()
+        f.debug_struct("Ticket").field("id", &self.id()).field("done", &self.is_done()).finish()
     }
 }

@@ -49,7 +49,7 @@ impl ReceivedFrom {
     fn of(outcome: Outcome, message: &Message) -> io::Result<ReceivedFrom> {
         let len = outcome.result()?;
         let from = message.address.as_ref().and_then(|address| Address::try_from(address).ok());
-        Ok(ReceivedFrom { len, truncated: outcome.flags.has(Flags::MORE_DATA), from })
+        Ok(ReceivedFrom { len, truncated: outcome.flags().has(Flags::MORE_DATA), from })
     }
 }
 

@@ -20,7 +20,7 @@ pub struct Lent {
 impl Lent {
     fn of(handle: &Handle, outcome: Outcome) -> io::Result<Lent> {
         let len = outcome.result()?;
-        let loan = handle.port().lending_of(outcome).map(|lending| lending.loan(outcome.buffer));
+        let loan = handle.port().lending_of(outcome).map(|lending| lending.loan(outcome.buffer()));
         debug_assert!(len == 0 || loan.is_some(), "bytes come in a buffer");
         Ok(Lent { loan, len })
     }

@@ -117,10 +117,9 @@ impl fmt::Display for TicketId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outcome {
     value: i64,
-    /// What came beside it.
-    pub(crate) flags: Flags,
-    /// The number of the buffer that was lent, if `flags` says so.
-    pub(crate) buffer: u32,
+    /// What came beside it: flags in the upper half, the number of a lent buffer in the lower. Two words in all:
+    /// they travel in registers.
+    beside: u64,
 }
 
 /// What comes beside an answer.
@@ -141,12 +140,12 @@ impl Flags {
 
 impl Outcome {
     pub(crate) const fn ok(value: usize) -> Outcome {
-        Outcome { value: value as i64, flags: Flags(0), buffer: 0 }
+        Outcome { value: value as i64, beside: 0 }
     }
 
     /// A failure, by the system's code (errno; Win32 or Winsock).
     pub(crate) const fn error(code: i32) -> Outcome {
-        Outcome { value: -(code as i64), flags: Flags(0), buffer: 0 }
+        Outcome { value: -(code as i64), beside: 0 }
     }
 
     pub(crate) fn from_error(error: &io::Error) -> Outcome {
@@ -163,20 +162,28 @@ impl Outcome {
     }
 
     pub(crate) const fn with(mut self, flag: Flags) -> Outcome {
-        self.flags = Flags(self.flags.0 | flag.0);
+        self.beside |= (flag.0 as u64) << 32;
         self
     }
 
-    pub(crate) const fn with_buffer(mut self, buffer: u32) -> Outcome {
-        self.buffer = buffer;
-        self.with(Flags::BUFFER)
+    pub(crate) const fn with_buffer(self, buffer: u32) -> Outcome {
+        self.with_detail(buffer).with(Flags::BUFFER)
     }
 
     /// What else a back end tells of an operation that only it has; there is no lent buffer then.
-    #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only raw entries of io_uring have such"))]
     pub(crate) const fn with_detail(mut self, detail: u32) -> Outcome {
-        self.buffer = detail;
+        self.beside = self.beside >> 32 << 32 | detail as u64;
         self
+    }
+
+    /// What came beside the answer.
+    pub(crate) const fn flags(self) -> Flags {
+        Flags((self.beside >> 32) as u32)
+    }
+
+    /// The number of the lent buffer, if the flags say that there is one; otherwise what `with_detail` was told.
+    pub(crate) const fn buffer(self) -> u32 {
+        self.beside as u32
     }
 
     pub(crate) fn is_ok(self) -> bool {

@@ -292,7 +292,9 @@ impl Slot {
     }
 
     fn free(&'static self) {
-        self.generation.fetch_add(1, Ordering::Relaxed);
+        // Only whoever frees the slot changes its generation.
+        let generation = self.generation.load(Ordering::Relaxed).wrapping_add(1);
+        self.generation.store(generation, Ordering::Relaxed);
         if self.state.free() {
             self.slab.give_back(self);
         }

@@ -27,7 +27,7 @@ pub struct Received {
 
 impl Received {
     fn of(outcome: Outcome) -> io::Result<Received> {
-        Ok(Received { len: outcome.result()?, more: outcome.flags.has(Flags::MORE_DATA) })
+        Ok(Received { len: outcome.result()?, more: outcome.flags().has(Flags::MORE_DATA) })
     }
 }
 

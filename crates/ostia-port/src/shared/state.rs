@@ -35,14 +35,21 @@ impl State {
     /// The operation is in the slot. The caller owns it.
     #[inline]
     pub(crate) fn begin(&self) {
-        let before = self.0.fetch_or(LIVE, Ordering::Relaxed);
+        let before = self.0.load(Ordering::Relaxed);
         debug_assert_eq!(before & !QUEUED, 0, "a free slot has no state");
+        if before == 0 {
+            // In no list, and of no ticket: nobody else changes it.
+            self.0.store(LIVE, Ordering::Relaxed);
+        } else {
+            self.0.fetch_or(LIVE, Ordering::Relaxed);
+        }
     }
 
     /// The operation has ended. True if nobody waits for it: then the caller lets go of it.
     #[inline]
     pub(crate) fn end(&self) -> bool {
-        let before = self.0.fetch_or(DONE, Ordering::AcqRel);
+        // Added, not joined: that is one instruction, and the bit is not there before.
+        let before = self.0.fetch_add(DONE, Ordering::AcqRel);
         debug_assert_eq!(before & (LIVE | DONE), LIVE, "an operation ends once");
         before & ABANDONED != 0
     }
@@ -97,6 +104,11 @@ impl State {
     /// The operation is out of its slot. True if the caller is to give the slot back; otherwise whoever has it pinned
     /// will.
     pub(crate) fn free(&self) -> bool {
+        if self.0.load(Ordering::Acquire) == LIVE | DONE {
+            // In no list, looked at by nobody, and its ticket is spent: nobody else changes it.
+            self.0.store(0, Ordering::Release);
+            return true;
+        }
         // A slot may still hang in a list of nudges, for a cancel that came too late.
         self.0.fetch_and(QUEUED | PINNED, Ordering::AcqRel) & PINNED == 0
     }

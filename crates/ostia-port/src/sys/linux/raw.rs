@@ -61,7 +61,7 @@ impl<K: Send + 'static> Op for RawSqe<K> {
     }
 
     fn finish(self, outcome: Outcome) -> (io::Result<RawDone>, K) {
-        let done = outcome.result().map(|result| RawDone { result: result as u32, flags: outcome.buffer });
+        let done = outcome.result().map(|result| RawDone { result: result as u32, flags: outcome.buffer() });
         (done, self.keep)
     }
 }

@@ -43,8 +43,7 @@ impl Buffers {
             handle_alloc_error(layout);
         }
         // SAFETY: the memory is page-aligned and large enough, and is freed after it has been unregistered.
-        let registered =
-            unsafe { ring.submitter().register_buf_ring_with_flags(entries.addr() as u64, count, GROUP, 0) };
+        let registered = unsafe { ring.register_buffers(entries.cast(), count, GROUP) };
         if let Err(error) = registered {
             // SAFETY: it was allocated with this layout, and the kernel did not take it.
             unsafe { dealloc(entries.cast(), layout) };
@@ -112,7 +111,7 @@ impl Buffers {
 
     /// Takes the ring back from the kernel: no operation takes a piece any more.
     pub(super) fn close(self, ring: &Ring) {
-        if ring.submitter().unregister_buf_ring(GROUP).is_ok() {
+        if ring.unregister_buffers(GROUP).is_ok() {
             // SAFETY: it was allocated with this layout, and the kernel has let go of it.
             unsafe { dealloc(self.entries.cast(), self.layout) };
         }

@@ -98,7 +98,7 @@ impl System {
     pub(crate) fn driver(&self, config: &Config, quay: &'static Quay) -> io::Result<Driver> {
         let ring = Ring::new(config.ring_entries, self.kernel.level)?;
         let workers = config.sys.ring.workers_max.unwrap_or(config.offload_threads_max as u32).max(1);
-        if let Err(error) = ring.submitter().register_iowq_max_workers(&mut [workers, workers]) {
+        if let Err(error) = ring.limit_workers(workers) {
             // Before 5.15 they were bounded by the number of CPUs, and by the limit of processes.
             tracing::debug!(%error, "the kernel's own threads are not bounded");
         }
@@ -166,7 +166,32 @@ impl Driver {
 
     /// Puts an operation, or the rest of one, into the ring; without room there it waits, as the first.
     #[inline]
-    fn start(&mut self, mut flight: Flight, sink: &mut Sink) {
+    fn start(&mut self, flight: Flight, sink: &mut Sink) {
+        // What is commonest is written where it belongs at once.
+        if let Some(room) = self.ring.room()
+            && let Some(entry) = op::common(&flight, &self.kernel)
+        {
+            // SAFETY: the room is ours until the tail moves.
+            unsafe { room.write(entry) };
+            // SAFETY: the entry was written; what it points to belongs to the flight, which lives until its completion.
+            unsafe { self.ring.advance() };
+            self.in_kernel += 1;
+            let _ = flight.hand_over();
+            return;
+        }
+        self.start_other(flight, sink);
+    }
+
+    #[inline(never)]
+    fn start_other(&mut self, mut flight: Flight, sink: &mut Sink) {
+        if self.ring.room().is_none() && !self.make_room() {
+            self.waiting.push_front(flight);
+            return;
+        }
+        if op::common(&flight, &self.kernel).is_some() {
+            self.start(flight, sink);
+            return;
+        }
         match op::entry(&mut flight, &self.kernel, &mut self.rooms) {
             Entry::Ring(entry) => self.hand_over(flight, entry),
             Entry::Managed => self.start_managed(flight),
@@ -175,10 +200,9 @@ impl Driver {
         }
     }
 
-    #[inline]
     fn hand_over(&mut self, flight: Flight, entry: squeue::Entry) {
-        let entry = entry.user_data(flight.key());
-        if self.push(&entry) {
+        // SAFETY: what the entry points to belongs to the flight, which lives until its completion.
+        if unsafe { self.push(&entry, flight.key()) } {
             self.in_kernel += 1;
             let _ = flight.hand_over();
         } else {
@@ -192,22 +216,23 @@ impl Driver {
         self.waiting.push_front(flight);
     }
 
-    /// False if the ring has no room even after the kernel was given what is in it.
-    #[inline]
-    fn push(&mut self, entry: &squeue::Entry) -> bool {
-        // SAFETY: what the entry points to belongs to a flight, which lives until its completion; or to the driver,
-        // which keeps it when it is closed too early.
-        let pushed = unsafe { self.ring.push(entry) };
-        pushed || self.push_after_submit(entry)
+    /// Puts an entry into the ring; false if there is no room even after the kernel was given what is in it.
+    ///
+    /// # Safety
+    ///
+    /// What the entry points to lives until its completion.
+    unsafe fn push(&mut self, entry: &squeue::Entry, key: u64) -> bool {
+        if self.ring.room().is_none() && !self.make_room() {
+            return false;
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.ring.push(entry, key) }
     }
 
+    /// Gives the kernel what is in the ring. False if it would not take any of it; the next wait tells why.
     #[cold]
-    fn push_after_submit(&mut self, entry: &squeue::Entry) -> bool {
-        // What fails now is told by the next wait.
-        matches!(self.ring.submit(), Ok(Entered::Well)) && {
-            // SAFETY: as in `push`.
-            unsafe { self.ring.push(entry) }
-        }
+    fn make_room(&mut self) -> bool {
+        matches!(self.ring.submit(), Ok(Entered::Well)) && self.ring.room().is_some()
     }
 
     pub(crate) fn cancel(&mut self, slot: &'static Slot, sink: &mut Sink) {
@@ -275,12 +300,14 @@ impl Driver {
     fn hand_over_waiting(&mut self, sink: &mut Sink) {
         if self.alarm.as_ref().is_some_and(|alarm| !alarm.armed) {
             let entry = self.alarm.as_mut().expect("just seen").entry();
-            let armed = self.push(&entry);
+            // SAFETY: the entry points into the alarm, which is kept until the read has ended, or leaked.
+            let armed = unsafe { self.push(&entry, KEY_WAKE) };
             self.alarm.as_mut().expect("just seen").armed = armed;
         }
         while let Some(&key) = self.cancels.front() {
-            let entry = opcode::AsyncCancel::new(key).build().user_data(KEY_CANCEL);
-            if !self.push(&entry) {
+            let entry = opcode::AsyncCancel::new(key).build();
+            // SAFETY: a cancel points to nothing.
+            if !unsafe { self.push(&entry, KEY_CANCEL) } {
                 return;
             }
             self.cancels.pop_front();
@@ -322,7 +349,7 @@ impl Driver {
     /// Takes completions, as many as make a batch.
     fn reap(&mut self, slots: &Owned, sink: &mut Sink) {
         while sink.packets.len() < Batch::MAX {
-            let Some(completion) = self.ring.completions().next() else { return };
+            let Some(completion) = self.ring.next() else { return };
             self.take(&completion, slots, sink);
         }
     }
@@ -374,14 +401,17 @@ impl Drop for Driver {
 impl Driver {
     /// Takes the read of the eventfd back. True if the kernel has let go of it.
     fn disarm(&mut self) -> bool {
-        let entry = opcode::AsyncCancel::new(KEY_WAKE).build().user_data(KEY_CANCEL);
+        let entry = opcode::AsyncCancel::new(KEY_WAKE).build();
         // A few looks: the read may just be ending, and what else has ended lies before it.
         for attempt in 0..4 {
-            if attempt == 0 && !self.push(&entry) || self.ring.look().is_err() {
+            // SAFETY: a cancel points to nothing.
+            if attempt == 0 && !unsafe { self.push(&entry, KEY_CANCEL) } || self.ring.look().is_err() {
                 return false;
             }
-            if self.ring.completions().any(|completion| completion.user_data() == KEY_WAKE) {
-                return true;
+            while let Some(completion) = self.ring.next() {
+                if completion.user_data() == KEY_WAKE {
+                    return true;
+                }
             }
         }
         false

@@ -11,7 +11,7 @@ use std::{
 
 use io_uring::{opcode, squeue, types};
 
-use super::{lent, probe::Kernel, stat};
+use super::{lent, probe::Kernel, ring::Sqe, stat};
 use crate::{
     handle,
     op::{FileCall, OpenOptions, Readiness, Request, slot::Flight},
@@ -84,18 +84,53 @@ pub(super) enum Entry {
     Refused(i32),
 }
 
-#[inline]
+fn descriptor(flight: &Flight) -> types::Fd {
+    types::Fd(flight.handle().map_or(-1, |handle| handle.raw))
+}
+
+/// The commonest operations, as they are written into the ring; none of another.
+#[inline(always)]
+pub(super) fn common(flight: &Flight, kernel: &Kernel) -> Option<Sqe> {
+    let fd = || flight.handle().map_or(-1, |handle| handle.raw);
+    Some(match *flight.request() {
+        Request::Nop => Sqe { opcode: opcode::Nop::CODE, user_data: flight.key(), ..Sqe::default() },
+        Request::Receive { buffer, len } => Sqe {
+            opcode: opcode::Recv::CODE,
+            ioprio: poll_first(flight, kernel),
+            fd: fd(),
+            address: buffer.addr() as u64,
+            len: clip(len),
+            user_data: flight.key(),
+            ..Sqe::default()
+        },
+        Request::Send { buffer, len } => Sqe {
+            opcode: opcode::Send::CODE,
+            fd: fd(),
+            address: buffer.addr() as u64,
+            len: clip(len),
+            op_flags: SEND_FLAGS as u32,
+            user_data: flight.key(),
+            ..Sqe::default()
+        },
+        Request::ReadAt { buffer, len, offset } => Sqe {
+            opcode: opcode::Read::CODE,
+            fd: fd(),
+            offset,
+            address: buffer.addr() as u64,
+            len: len.min(READ_MAX) as u32,
+            user_data: flight.key(),
+            ..Sqe::default()
+        },
+        _ => return None,
+    })
+}
+
 pub(super) fn entry(flight: &mut Flight, kernel: &Kernel, rooms: &mut stat::Rooms) -> Entry {
-    let fd = types::Fd(flight.handle().map_or(-1, |handle| handle.raw));
+    let fd = descriptor(flight);
     Entry::Ring(match *flight.request() {
-        Request::Nop => opcode::Nop::new().build(),
-        Request::Receive { buffer, len } => {
-            opcode::Recv::new(fd, buffer, clip(len)).ioprio(poll_first(flight, kernel)).build()
-        }
         // Not `recvmsg`: that writes to its header when it ends.
         Request::ReceiveVectored { slices, count } => opcode::Readv::new(fd, slices, count as u32).build(),
         Request::ReceiveManaged { .. } => return Entry::Managed,
-        Request::Send { buffer, len } => opcode::Send::new(fd, buffer, clip(len)).flags(SEND_FLAGS).build(),
         Request::SendVectored { slices, count } => {
             let header = flight.slot().sys.uring.header.get().cast::<libc::msghdr>();
             // SAFETY: the holder of the flight owns the header; zeros are one, and memory is what it lies in.
@@ -130,9 +165,6 @@ pub(super) fn entry(flight: &mut Flight, kernel: &Kernel, rooms: &mut stat::Room
             };
             opcode::Connect::new(fd, socket.as_ptr().cast(), socket.len()).build()
         }
-        Request::ReadAt { buffer, len, offset } => {
-            opcode::Read::new(fd, buffer, len.min(READ_MAX) as u32).offset(offset).build()
-        }
         Request::WriteAt { buffer, len, offset } => {
             opcode::Write::new(fd, buffer, clip(len)).offset(offset).build()
         }
@@ -165,7 +197,12 @@ pub(super) fn entry(flight: &mut Flight, kernel: &Kernel, rooms: &mut stat::Room
         }
         // SAFETY: the entry lies in the operation of this flight.
         Request::Os(OsRequest::Raw { entry }) => unsafe { (*entry).clone() },
-        Request::Timer(_) => return Entry::Refused(error::CODE_UNSUPPORTED),
+        // `common` has these, and berths keep timers themselves.
+        Request::Nop
+        | Request::Receive { .. }
+        | Request::Send { .. }
+        | Request::ReadAt { .. }
+        | Request::Timer(_) => return Entry::Refused(error::CODE_UNSUPPORTED),
     })
 }
 

@@ -2,11 +2,11 @@
 
 use std::{fs, io};
 
-use io_uring::{IoUring, Probe, opcode};
+use io_uring::opcode;
 
 use super::{
     op,
-    ring::{Entered, Ring, build},
+    ring::{Entered, Ring},
 };
 
 /// Which Linux a ring is set up as on: the newest of these that the kernel turns out to be, or an older one that
@@ -118,26 +118,6 @@ const NEEDED: [(u8, &str); 13] = [
     (opcode::PollAdd::CODE, "poll"),
 ];
 
-pub(super) struct Features {
-    /// Without it completions are lost when the ring is full.
-    pub(super) no_drop: bool,
-    /// Without it a wait has no end.
-    pub(super) ext_arg: bool,
-    /// Without it headers and times would have to outlive their submission.
-    pub(super) submit_stable: bool,
-    pub(super) no_iowait: bool,
-}
-
-pub(super) fn features(ring: &IoUring) -> Features {
-    let found = ring.params();
-    Features {
-        no_drop: found.is_feature_nodrop(),
-        ext_arg: found.is_feature_ext_arg(),
-        submit_stable: found.is_feature_submit_stable(),
-        no_iowait: found.is_feature_no_iowait(),
-    }
-}
-
 fn unsupported(why: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, why.into())
 }
@@ -156,52 +136,40 @@ pub(super) fn find(level_max: RingLevel) -> io::Result<Kernel> {
 }
 
 fn try_level(level: RingLevel) -> io::Result<Kernel> {
-    let plain = build(2, level)?;
-    let found = features(&plain);
-    for (has, name) in
-        [(found.no_drop, "NODROP"), (found.ext_arg, "EXT_ARG"), (found.submit_stable, "SUBMIT_STABLE")]
-    {
-        if !has {
-            return Err(unsupported(format!("this kernel's io_uring has no {name}: it is older than 5.11")));
-        }
-    }
-    let ops = ops(&plain)?;
-    drop(plain);
     let mut ring = Ring::new(2, level)?;
+    let ops = ops(&ring)?;
     round_trip(&mut ring)?;
     let messages = level >= RingLevel::Latest && takes_messages(&mut ring);
     let multishot_accept = level >= RingLevel::Linux5_19 && !gives_wrong_descriptors(level);
     Ok(Kernel { level, ops, multishot_accept, messages })
 }
 
-fn ops(ring: &IoUring) -> io::Result<Ops> {
-    let mut probe = Probe::new();
-    ring.submitter().register_probe(&mut probe)?;
-    if let Some((_, name)) = NEEDED.iter().find(|(code, _)| !probe.is_supported(*code)) {
+fn ops(ring: &Ring) -> io::Result<Ops> {
+    let probe = ring.probe()?;
+    if let Some((_, name)) = NEEDED.iter().find(|(code, _)| !probe.has(*code)) {
         return Err(unsupported(format!("io_uring without {name}")));
     }
     Ok(Ops {
-        open: probe.is_supported(opcode::OpenAt::CODE),
-        metadata: probe.is_supported(opcode::Statx::CODE),
-        rename: probe.is_supported(opcode::RenameAt::CODE),
-        remove: probe.is_supported(opcode::UnlinkAt::CODE),
-        create_dir: probe.is_supported(opcode::MkDirAt::CODE),
-        truncate: probe.is_supported(opcode::Ftruncate::CODE),
+        open: probe.has(opcode::OpenAt::CODE),
+        metadata: probe.has(opcode::Statx::CODE),
+        rename: probe.has(opcode::RenameAt::CODE),
+        remove: probe.has(opcode::UnlinkAt::CODE),
+        create_dir: probe.has(opcode::MkDirAt::CODE),
+        truncate: probe.has(opcode::Ftruncate::CODE),
     })
 }
 
 /// Setting a ring up may be allowed and using it not.
 fn round_trip(ring: &mut Ring) -> io::Result<()> {
     const KEY: u64 = 0x0a11_4e11;
-    let nop = opcode::Nop::new().build().user_data(KEY);
     // SAFETY: a nop uses no memory.
-    if !unsafe { ring.push(&nop) } {
+    if !unsafe { ring.push(&opcode::Nop::new().build(), KEY) } {
         return Err(unsupported("an empty ring had no room"));
     }
     if ring.sleep(None)? != Entered::Well {
         return Err(unsupported("an empty ring would not take a nop"));
     }
-    match ring.completions().next() {
+    match ring.next() {
         Some(end) if end.user_data() == KEY && end.result() == 0 => Ok(()),
         end => Err(unsupported(format!("a ring took a nop and gave back {end:?}"))),
     }
@@ -215,7 +183,7 @@ fn takes_messages(ring: &mut Ring) -> bool {
     }
     // It is there already, or will be with the next look: the kernel does not wait for anything else.
     let looked = ring.look();
-    looked.is_ok() && ring.completions().any(|end| end.user_data() == KEY)
+    looked.is_ok() && std::iter::from_fn(|| ring.next()).any(|end| end.user_data() == KEY)
 }
 
 /// Linux 6.6 to 6.8 could answer a multishot accept with a descriptor that was none when completions were

@@ -59,9 +59,7 @@ impl Alarm {
     /// The read that ends when somebody wakes.
     pub(super) fn entry(&mut self) -> squeue::Entry {
         let buffer = (&raw mut *self.count).cast::<u8>();
-        opcode::Read::new(types::Fd(self.event.as_raw_fd()), buffer, size_of::<u64>() as u32)
-            .build()
-            .user_data(KEY_WAKE)
+        opcode::Read::new(types::Fd(self.event.as_raw_fd()), buffer, size_of::<u64>() as u32).build()
     }
 
     /// Lets the memory live for ever: the kernel may still write to it.
