@@ -211,6 +211,7 @@ impl Builder {
                 berth_count: AtomicUsize::new(0),
                 closed: Condvar::new(),
                 lendings: RwLock::new(Vec::new()),
+                has_leaked: AtomicBool::new(false),
                 report: Mutex::new(Report::default()),
             }),
         })
@@ -234,6 +235,8 @@ pub(crate) struct Shared {
     closed: Condvar,
     /// Pools of lent buffers, by number.
     lendings: RwLock<Vec<Arc<Lending>>>,
+    /// A berth left operations with the kernel.
+    has_leaked: AtomicBool,
     report: Mutex<Report>,
 }
 
@@ -277,6 +280,9 @@ impl Shared {
 
     pub(crate) fn leave(&self, report: &Report) {
         self.report.lock().unwrap_or_else(PoisonError::into_inner).add(report);
+        if report.leaked > 0 {
+            self.has_leaked.store(true, Ordering::Relaxed);
+        }
         let mut berths = self.berths.lock().unwrap_or_else(PoisonError::into_inner);
         let here = std::thread::current().id();
         if let Some(place) = berths.iter().position(|thread| *thread == here) {
@@ -290,9 +296,17 @@ impl Shared {
     /// A new pool of lent buffers, for the berth at this quay.
     pub(crate) fn new_lending(&self, quay: &'static Quay) -> Arc<Lending> {
         let mut lendings = self.lendings.write().unwrap_or_else(PoisonError::into_inner);
-        let number = u16::try_from(lendings.len()).expect("fewer than 65,536 pools");
+        // A pool whose berth is closed goes when its last piece is back, and another gets its number; unless the
+        // kernel still has an operation, and may have a piece with it.
+        let goes = |lending: &Arc<Lending>| Arc::strong_count(lending) == 1 && lending.is_whole();
+        let place =
+            if self.has_leaked.load(Ordering::Relaxed) { None } else { lendings.iter().position(goes) };
+        let number = u16::try_from(place.unwrap_or(lendings.len())).expect("fewer than 65,536 pools");
         let lending = Lending::new(number, self.config.lent_count, self.config.lent_len, quay);
-        lendings.push(Arc::clone(&lending));
+        match place {
+            Some(place) => lendings[place] = Arc::clone(&lending),
+            None => lendings.push(Arc::clone(&lending)),
+        }
         lending
     }
 
@@ -524,5 +538,33 @@ impl Port {
         // Work that nobody will run any more may hold this very port.
         while shared.posts.pop().is_some() {}
         Ok(*shared.report.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{op::Flags, sys::lending::Loan};
+
+    #[test]
+    fn the_buffers_of_closed_berths_serve_others_once_they_are_all_back() {
+        let port = Port::builder().lent_buffers(1, 64).open().unwrap();
+        let quay = Quay::claim(false);
+        let lend = |lending: &Arc<Lending>| -> Loan {
+            let piece = lending.take().expect("nobody has it");
+            let outcome = Outcome::ok(1).with_buffer(lending.name(piece));
+            assert!(outcome.flags.has(Flags::BUFFER));
+            port.shared.lending_of(outcome).expect("it has a pool").loan(outcome.buffer)
+        };
+
+        let first = port.shared.new_lending(quay);
+        let loan = lend(&first);
+        drop(first);
+        let second = port.shared.new_lending(quay);
+        assert_eq!(second.name(0) >> 16, 1, "the first pool still has a piece out");
+        drop(loan);
+        let third = port.shared.new_lending(quay);
+        assert_eq!(third.name(0) >> 16, 0, "the first pool is whole again, and its berth is gone");
+        quay.release();
     }
 }

@@ -8,7 +8,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
 };
 
@@ -27,6 +27,8 @@ pub(crate) struct Lending {
     /// Pieces that nobody has, the last one given back on top: it is still in the cache.
     free: Mutex<Vec<u16>>,
     wanted: AtomicBool,
+    /// Pieces that are named in an outcome or in somebody's hands.
+    lent: AtomicU32,
     quay: &'static Quay,
 }
 
@@ -47,11 +49,18 @@ impl Lending {
             std::alloc::handle_alloc_error(layout);
         }
         let free = Mutex::new((0..count).rev().collect());
-        Arc::new(Lending { number, memory, layout, count, len, free, wanted: AtomicBool::new(false), quay })
+        let (wanted, lent) = (AtomicBool::new(false), AtomicU32::new(0));
+        Arc::new(Lending { number, memory, layout, count, len, free, wanted, lent, quay })
     }
 
-    /// How a loan of this piece is named in an outcome.
+    /// Whether nobody has a piece, or the name of one from which a loan will be made.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.lent.load(Ordering::Acquire) == 0
+    }
+
+    /// Names a loan of this piece, for one outcome: the loan is made of it once, by [`Lending::loan`].
     pub(crate) fn name(&self, piece: u16) -> u32 {
+        self.lent.fetch_add(1, Ordering::Relaxed);
         u32::from(self.number) << 16 | u32::from(piece)
     }
 
@@ -148,5 +157,6 @@ impl Loan {
 impl Drop for Loan {
     fn drop(&mut self) {
         self.lending.give_back(self.piece);
+        self.lending.lent.fetch_sub(1, Ordering::Release);
     }
 }
