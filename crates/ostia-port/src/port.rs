@@ -553,8 +553,8 @@ mod tests {
         let lend = |lending: &Arc<Lending>| -> Loan {
             let piece = lending.take().expect("nobody has it");
             let outcome = Outcome::ok(1).with_buffer(lending.name(piece));
-            assert!(outcome.flags.has(Flags::BUFFER));
-            port.shared.lending_of(outcome).expect("it has a pool").loan(outcome.buffer)
+            assert!(outcome.flags().has(Flags::BUFFER));
+            port.shared.lending_of(outcome).expect("it has a pool").loan(outcome.buffer())
         };
 
         let first = port.shared.new_lending(quay);
