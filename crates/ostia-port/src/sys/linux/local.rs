@@ -151,6 +151,39 @@ mod tests {
     }
 
     #[test]
+    fn of_many_who_take_over_one_name_one_has_it() {
+        let folder = tempfile::tempdir().unwrap();
+        for round in 0..100 {
+            let path = folder.path().join(format!("name{round}"));
+            let dead = socket();
+            bind(&dead, &path).unwrap();
+            drop(dead);
+            let together = std::sync::Barrier::new(6);
+            let bound: Vec<Socket> = std::thread::scope(|scope| {
+                let take = || {
+                    let heir = socket();
+                    together.wait();
+                    match bind(&heir, &path) {
+                        Ok(()) => Some(heir),
+                        Err(error) => {
+                            assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "round {round}: {error}");
+                            None
+                        }
+                    }
+                };
+                let heirs: Vec<_> = (0..6).map(|_| scope.spawn(take)).collect();
+                heirs.into_iter().filter_map(|heir| heir.join().unwrap()).collect()
+            });
+            assert_eq!(bound.len(), 1, "round {round}");
+            // And it is the one whom others find.
+            bound[0].listen(1).unwrap();
+            socket().connect(&SockAddr::unix(&path).unwrap()).unwrap();
+        }
+        let left = fs::read_dir(folder.path()).unwrap().flatten();
+        assert_eq!(left.filter(|entry| entry.path().extension().is_some()).count(), 0, "a lock's file is left");
+    }
+
+    #[test]
     fn a_name_that_is_in_use_or_no_socket_or_a_link_stays() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("name");
