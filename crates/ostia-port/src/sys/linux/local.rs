@@ -1,8 +1,7 @@
 //! Names of Unix sockets in the file system: who may connect, what to do about a name that a dead process left, and
 //! when to remove our own.
 //!
-//! - Who may connect is who may write the socket's file. It is made with mode 0600 before it listens: until then the
-//!   kernel refuses everybody.
+//! - Who may connect, or send, is who may write the socket's file. It is made with mode 0600, whatever the umask.
 //! - A name that is taken may be that of a process that died. It is removed only if it is a socket, ours, and nobody
 //!   answers; a lock beside it keeps two of us from doing so at the same time.
 //! - A name is removed when its handle is closed, if it still is the file that was made.
@@ -45,13 +44,21 @@ impl Name {
 /// Binds `socket` to `path`, for its owner alone.
 pub(super) fn bind(socket: &Socket, path: &Path) -> io::Result<()> {
     let address = SockAddr::unix(path)?;
+    keep_private(socket)?;
     match socket.bind(&address) {
         Err(error) if error.raw_os_error() == Some(libc::EADDRINUSE) => {
             take_over(socket, path, &address).map_err(|why| if why.kind() == io::ErrorKind::AddrInUse { error } else { why })?;
         }
         other => other?,
     }
+    // For systems that do not take the mode over.
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))
+}
+
+/// Linux makes the file of a socket with the socket's own mode. A datagram may be sent to it from the first moment on:
+/// a mode that is set afterwards would come too late.
+fn keep_private(socket: &Socket) -> io::Result<()> {
+    Ok(rustix::fs::fchmod(socket, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)?)
 }
 
 /// Binds to a name that somebody left; `AddrInUse` if it is somebody's.
@@ -133,6 +140,18 @@ mod tests {
         let path = folder.path().join("name");
         bind(&socket(), &path).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_socket_is_its_owners_from_the_first_moment_on() {
+        let folder = tempfile::tempdir().unwrap();
+        for kind in [Type::STREAM, Type::DGRAM] {
+            let socket = Socket::new(Domain::UNIX, kind, None).unwrap();
+            let path = folder.path().join(format!("{kind:?}"));
+            keep_private(&socket).unwrap();
+            socket.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+            assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        }
     }
 
     #[test]
