@@ -34,7 +34,7 @@ pub enum Backend {
     Epoll,
     /// IOCP.
     Iocp,
-    /// The simulation, for tests: see [`Builder::seed`].
+    /// The simulation, for tests: see [`Builder::sim`].
     #[cfg(feature = "sim")]
     Sim,
 }
@@ -118,7 +118,8 @@ impl Builder {
         self
     }
 
-    /// The most operations under way at one berth; 65,536 unless told otherwise. One more is refused.
+    /// The most operations under way at one berth, at most 1,048,576; 65,536 unless told otherwise. One more is
+    /// refused.
     pub fn ops_max(mut self, ops_max: usize) -> Builder {
         self.config.ops_max = ops_max;
         self
@@ -130,8 +131,8 @@ impl Builder {
         self
     }
 
-    /// The entries of each berth's ring, a power of two; 256 unless told otherwise. More operations than that may
-    /// be under way: they wait for room.
+    /// The entries of each berth's ring, rounded up to a power of two; 256 unless told otherwise. More operations
+    /// than that may be under way: they wait for room.
     ///
     /// # Platforms
     ///
@@ -157,15 +158,16 @@ impl Builder {
         self
     }
 
-    /// The buffers that each berth lends to managed receives: how many (at most 32,768) and how long; 256 of
-    /// 16 KiB unless told otherwise. They are made when the first is needed.
+    /// The buffers that each berth lends to managed receives: how many (rounded up to a power of two, at most
+    /// 32,768) and how long (64 bytes to 16 MiB); 256 of 16 KiB unless told otherwise. They are made when the first
+    /// is needed.
     pub fn lent_buffers(mut self, count: u16, len: usize) -> Builder {
         self.config.lent_count = count.clamp(1, 32_768).next_power_of_two();
         self.config.lent_len = len.clamp(64, 1 << 24);
         self
     }
 
-    /// The seed of the simulated back end.
+    /// The simulated back end, with its seed and whatever else it is told.
     #[cfg(feature = "sim")]
     pub fn sim(mut self, options: crate::sys::sim::Options) -> Builder {
         self.config.backend = Backend::Sim;

@@ -46,7 +46,7 @@ pub(crate) struct Quay {
     nudges: Stack<Nudges>,
     waker: Mutex<Option<sys::Waker>>,
     timers: Mutex<Timers>,
-    /// The earliest deadline changed since somebody asked; a waiter with an older one would oversleep.
+    /// Whether there is a timer; to ask this is much cheaper than to lock them.
     has_timers: AtomicBool,
     /// Packets whose receiver is gone.
     strays: Mutex<VecDeque<Packet>>,

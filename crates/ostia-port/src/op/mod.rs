@@ -130,7 +130,7 @@ pub struct Flags(u32);
 impl Flags {
     /// A datagram was cut off, or a message goes on.
     pub(crate) const MORE_DATA: Flags = Flags(1);
-    /// `buffer` is the number of a lent buffer.
+    /// [`Outcome::buffer`] is the number of a lent buffer.
     pub(crate) const BUFFER: Flags = Flags(1 << 1);
 
     pub(crate) fn has(self, flag: Flags) -> bool {

@@ -9,6 +9,7 @@
 //! | `CANCEL` | (beside the others) somebody asked for the end | anyone |
 //! | `QUEUED` | (beside the others, also when free) the slot hangs in a quay's list of nudges | see `quay` |
 //! | `GO`, `BACK` | the flight hangs there too: its turn has come, or its result is in the body | the flight's holder |
+//! | `PINNED` | (beside the others) somebody looks from outside: it may end, and is not used again yet | whoever looks |
 //!
 //! A slot's memory is never given back (see `slab`), so a late look at one is a look at the next operation, which
 //! the generation tells apart, and never at foreign memory.
