@@ -142,7 +142,11 @@ impl Stream {
     ///
     /// Those of the system: not connected, above all; of a named pipe, `Unsupported`.
     pub fn peer_address(&self) -> io::Result<Address> {
-        address(self.system().peer_address(self.raw(), self.0.inner().kind))
+        let inner = self.0.inner();
+        if let Some(peer) = sys::known_peer(&inner.sys) {
+            return Address::try_from(peer);
+        }
+        address(self.system().peer_address(self.raw(), inner.kind))
     }
 
     /// Closes one direction, or both. What was sent before still arrives; a receive under way ends.

@@ -69,8 +69,8 @@ cfg_select! {
 #[cfg(feature = "sim")]
 pub(crate) use os::parts;
 pub(crate) use os::{
-    Aside, Memo, MessageHeader, Options, OsRequest, Raw, Slice, SysPath, blocking, error, local_path, raw_of,
-    shown, slice,
+    Aside, Memo, MessageHeader, Options, OsRequest, Raw, Slice, SysPath, blocking, error, known_peer,
+    local_path, raw_of, shown, slice,
 };
 
 /// One thread's part of a back end. What its methods owe is written above.

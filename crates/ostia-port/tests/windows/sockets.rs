@@ -222,6 +222,23 @@ fn a_silent_client_is_accepted() {
 }
 
 #[test]
+fn an_accepted_stream_knows_its_peer_though_that_has_gone() {
+    let (port, mut berth) = open();
+    let listener = port.listen(&loopback(), &ListenOptions::new()).expect("a listener");
+    let to = listener.local_address().expect("its address").as_ip().expect("an IP address");
+    let mut accept = submit(&mut berth, op::Accept::new(&listener));
+    let client = socket2::Socket::from(std::net::TcpStream::connect(to).expect("a connection"));
+    let from = client.local_addr().expect("its address").as_socket().expect("an IP address");
+    let server = end(&mut berth, &mut accept).0.expect("an accepted stream");
+    let mut receive = submit(&mut berth, op::Receive::new(&server, Vec::with_capacity(8)));
+    client.set_linger(Some(Duration::ZERO)).expect("an option");
+    drop(client);
+    end(&mut berth, &mut receive).0.expect_err("a reset");
+    assert_eq!(server.peer_address().expect("it came with the connection"), from.into());
+    close(port, berth);
+}
+
+#[test]
 fn an_abandoned_accept_closes_what_it_was_given() {
     let (port, mut berth) = open();
     let listener = port.listen(&loopback(), &ListenOptions::new()).expect("a listener");

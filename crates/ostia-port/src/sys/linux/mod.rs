@@ -98,6 +98,11 @@ pub(crate) fn shown(raw: Raw, _memo: &Memo) -> Raw {
     raw
 }
 
+/// The address of the other end, where accepting told it.
+pub(crate) fn known_peer(_memo: &Memo) -> Option<&SockAddr> {
+    None
+}
+
 /// The descriptor that an operation yielded.
 pub(crate) fn raw_of(value: usize) -> Raw {
     Raw::try_from(value).expect("a descriptor is a small number")

@@ -299,11 +299,8 @@ fn end_of(shared: &Inner, call: &Call, state: &State, fresh: usize, answer: Answ
             );
         }
         // SAFETY: it was told to lie there, and to be so long.
-        let local = unsafe { copy_address(local, local_len) };
-        // SAFETY: as above.
-        let peer = unsafe { copy_address(peer, peer_len) };
-        if let (Some(local), Some(peer)) = (local, peer) {
-            shared.note_accepted(fresh, local, peer);
+        if let Some(peer) = unsafe { copy_address(peer, peer_len) } {
+            shared.note_accepted(fresh, peer);
         }
     }
     Ok(())

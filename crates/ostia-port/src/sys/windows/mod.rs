@@ -119,8 +119,8 @@ pub(crate) struct Memo {
     pipe: Option<Box<Place>>,
     /// It is an adopted socket.
     socket: bool,
-    /// The addresses of an accepted socket: they are known also after the other end has gone.
-    addresses: Option<(SockAddr, SockAddr)>,
+    /// Whose connection was accepted: it is known also after the other end has gone.
+    peer: Option<SockAddr>,
 }
 
 /// What only Windows has.
@@ -206,8 +206,8 @@ struct Inner {
     /// Managed receives that wait for a piece; at most as many as there are slots.
     parked: Mutex<VecDeque<Flight>>,
     parked_count: AtomicUsize,
-    /// The addresses of accepted sockets that nobody has taken from their tickets yet.
-    accepted: Mutex<HashMap<usize, (SockAddr, SockAddr)>>,
+    /// The other ends of accepted sockets that nobody has taken from their tickets yet.
+    accepted: Mutex<HashMap<usize, SockAddr>>,
     /// The way to the driver of sockets, for readiness.
     afd: OnceLock<OwnedHandle>,
     /// The slots of raw calls under way, by address.
@@ -215,8 +215,8 @@ struct Inner {
 }
 
 impl Inner {
-    fn note_accepted(&self, raw: usize, local: SockAddr, peer: SockAddr) {
-        self.accepted.lock().unwrap_or_else(PoisonError::into_inner).insert(raw, (local, peer));
+    fn note_accepted(&self, raw: usize, peer: SockAddr) {
+        self.accepted.lock().unwrap_or_else(PoisonError::into_inner).insert(raw, peer);
     }
 
     fn afd(&self) -> io::Result<HANDLE> {
@@ -363,7 +363,7 @@ impl System {
         let handle: HANDLE = ptr::without_provenance_mut(raw);
         match kind {
             Kind::Tcp => {
-                memo.addresses = self.shared.accepted.lock().unwrap_or_else(PoisonError::into_inner).remove(&raw);
+                memo.peer = self.shared.accepted.lock().unwrap_or_else(PoisonError::into_inner).remove(&raw);
                 self.shared.port.associate(handle)?;
                 memo.skip = socket::may_skip(raw) && skip_on_success(handle);
             }
@@ -452,6 +452,11 @@ pub(crate) fn shown(raw: Raw, memo: &Memo) -> Raw {
         // Each instance has a number of its own, and none is that of the name.
         Some(Place::Server(_)) => 0,
     }
+}
+
+/// The address of the other end, where accepting told it.
+pub(crate) fn known_peer(memo: &Memo) -> Option<&SockAddr> {
+    memo.peer.as_ref()
 }
 
 /// The raw number that stands for this.
