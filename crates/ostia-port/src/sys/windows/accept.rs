@@ -155,16 +155,23 @@ fn fill(
     flight: Flight,
     sink: &mut Sink,
 ) -> Step {
-    let wanted = if state.many { CALLS_MAX } else { 1 };
+    let calls_max = if state.many { CALLS_MAX } else { 1 };
+    // What the calls may still bring fits into the ticket, too.
+    let room = AcceptMany::WAITING_MAX.saturating_sub(flight.items_waiting());
+    let wanted = calls_max.min(room.max(usize::from(!state.many)));
+    let mut under_way = state.sockets.iter().flatten().count();
     let mut place = 0;
     // A listener that refuses each of so many calls for the sake of one connection has another fault.
     let mut tries = 64;
-    while state.ending.is_none() && place < wanted {
+    while state.ending.is_none() && under_way < wanted && place < calls_max {
         if state.sockets[place].is_some() {
             place += 1;
             continue;
         }
-        let Err(error) = call(accepting, &mut state, place) else { continue };
+        let Err(error) = call(accepting, &mut state, place) else {
+            under_way += 1;
+            continue;
+        };
         tries -= 1;
         let code = error.raw_os_error().unwrap_or(error::CODE_OTHER);
         let of_one = is_of_one_connection(code) && tries > 0;

@@ -449,8 +449,8 @@ pub(crate) fn shown(raw: Raw, memo: &Memo) -> Raw {
     match memo.pipe.as_deref() {
         None => raw,
         Some(Place::Client(client)) => client.handle().addr(),
-        // Each instance has a number of its own, and none is that of the name.
-        Some(Place::Server(_)) => 0,
+        // Each instance has a number of its own: that of the one that listens.
+        Some(Place::Server(server)) => server.handle().addr(),
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 
 use windows_sys::Win32::{
     Foundation::{
-        ERROR_ACCESS_DENIED, ERROR_BROKEN_PIPE, ERROR_CONNECTION_ABORTED, ERROR_HANDLE_EOF, ERROR_MORE_DATA,
+        ERROR_ACCESS_DENIED, ERROR_BROKEN_PIPE, ERROR_CONNECTION_ABORTED, ERROR_FILE_NOT_FOUND, ERROR_HANDLE_EOF, ERROR_MORE_DATA,
         ERROR_NO_DATA, ERROR_OPERATION_ABORTED, ERROR_PIPE_BUSY, ERROR_PIPE_CONNECTED, ERROR_PIPE_NOT_CONNECTED,
         ERROR_PORT_UNREACHABLE, HANDLE,
     },
@@ -360,10 +360,26 @@ fn connect_pipe(shared: &Inner, path: Option<&std::path::Path>, flight: Flight) 
     let (Some(client), Some(path)) = (client, path) else { return refused(flight, error::CODE_UNSUPPORTED) };
     match client.open(path) {
         Ok(()) => ended_at(flight, 0),
-        Err(error) if error.raw_os_error() == Some(ERROR_PIPE_BUSY as i32) => Called::Not(retry(shared, flight)),
-        Err(error) => failed(flight, &error),
+        Err(error) => {
+            let aside = &flight.slot().sys;
+            let gone = error.raw_os_error() == Some(ERROR_FILE_NOT_FOUND as i32);
+            let busy = error.raw_os_error() == Some(BUSY);
+            // A name with few instances is gone for a moment between one client and the next. Who has seen it
+            // waits for it a while.
+            let was_there = aside.stage.load(Ordering::Relaxed) > 0;
+            if busy {
+                aside.piece.store(0, Ordering::Relaxed);
+            }
+            if busy || gone && was_there && aside.piece.fetch_add(1, Ordering::Relaxed) < GONE_TRIES {
+                return Called::Not(retry(shared, flight));
+            }
+            failed(flight, &error)
+        }
     }
 }
+
+/// So often a pipe that was busy may be gone when it is tried again.
+const GONE_TRIES: u32 = 32;
 
 /// The same again, a little later.
 fn retry(shared: &Inner, flight: Flight) -> Step {

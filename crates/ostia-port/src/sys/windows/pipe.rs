@@ -178,6 +178,13 @@ impl Server {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The instance that listens, for logs.
+    pub(super) fn handle(&self) -> HANDLE {
+        let state = self.lock();
+        let instance = state.current.as_ref().or(state.next.as_ref());
+        instance.map_or(ptr::null_mut(), |instance| instance.as_raw_handle())
+    }
+
     /// One more instance of the name.
     fn instance(&self, first: bool) -> io::Result<OwnedHandle> {
         let PipeOptions { message, instances_max, reject_remote, .. } = self.options;
