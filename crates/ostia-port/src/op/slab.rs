@@ -131,8 +131,9 @@ impl Slab {
     fn grow(&'static self) {
         let len = self.len.load(Ordering::Relaxed);
         let chunk: Vec<Slot> = (0..CHUNK as u32).map(|place| Slot::new(len + place, self)).collect();
-        let chunk = Box::leak(chunk.into_boxed_slice());
-        self.chunks[len as usize / CHUNK].store(chunk.as_mut_ptr(), Ordering::Release);
+        // Shared from the first moment: nobody ever has a slot alone, but for what lies in its cells.
+        let chunk: &'static [Slot] = Box::leak(chunk.into_boxed_slice());
+        self.chunks[len as usize / CHUNK].store(chunk.as_ptr().cast_mut(), Ordering::Release);
         self.len.store(len + CHUNK as u32, Ordering::Release);
         // The lowest index is taken first.
         for slot in chunk.iter().rev() {

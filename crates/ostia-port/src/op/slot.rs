@@ -233,16 +233,20 @@ impl Slot {
         let op = unsafe { peek::<O>(storage) };
         let target = op.target().map(|(handle, direction)| (NonNull::from(handle.inner()), direction));
         let request = op.prepare();
-        // SAFETY: the body is ours.
-        let body = unsafe { &mut *body };
-        body.request.write(request);
-        body.progress = 0;
-        (body.handle, body.direction) = match target {
-            Some((handle, direction)) => (Some(handle), direction),
-            None => (None, None),
-        };
+        let (handle, direction) =
+            target.map_or((None, None), |(handle, direction)| (Some(handle), direction));
+        // Field by field: a reference to the whole body would take the request's pointers into it their right to point.
+        // SAFETY: the body is ours, as above; so for each field.
+        unsafe { (*body).request = MaybeUninit::new(request) };
+        // SAFETY: as above.
+        unsafe { (*body).progress = 0 };
+        // SAFETY: as above.
+        unsafe { (*body).handle = handle };
+        // SAFETY: as above.
+        unsafe { (*body).direction = direction };
+        // SAFETY: as above.
+        unsafe { (*body).table = Some(&TableOf::<O>::TABLE) };
         self.at.store(At::BackEnd as u8, Ordering::Relaxed);
-        body.table = Some(&TableOf::<O>::TABLE);
         self.state.begin();
         Flight { slot: self }
     }
