@@ -67,9 +67,10 @@ pub(crate) const LEGS: &[Leg] = &[
     Leg { name: "aside", about: "clippy in bench/ and in fuzz/, which nothing else builds", run: aside_leg },
     Leg { name: "docs", about: "cargo doc with warnings denied", run: docs_leg },
     Leg { name: "windows", about: "all tests, built for Windows and run under Wine", run: windows::test_leg },
+    Leg { name: "loom", about: "every order of steps on what the berths of ostia-port share", run: loom_leg },
     Leg {
         name: "miri",
-        about: "chosen tests of ostia-hash and ostia-emit under Miri (nightly)",
+        about: "chosen tests of ostia-hash, ostia-emit and ostia-port under Miri (nightly)",
         run: miri_leg,
     },
 ];
@@ -83,6 +84,8 @@ const MIRI_TESTS: &[(&str, &str, &str)] = &[
     ("ostia-hash", "--lib", "keys::"),
     ("ostia-hash", "--lib", "a_panic_in_an_attempt"),
     ("ostia-emit", "--test=load", ""),
+    ("ostia-port", "--test=simulation", "kernel::a"),
+    ("ostia-port", "--test=simulation", "every_operation_ends_once"),
 ];
 
 /// Runs the legs that were named, or all.
@@ -205,6 +208,19 @@ fn docs_leg(house: &House) -> Outcome {
     let mut command = cargo(house);
     command.args(["doc", "--no-deps", "--workspace"]).env("RUSTDOCFLAGS", "-D warnings");
     Outcome::of(run_command(&mut command))
+}
+
+fn loom_leg(house: &House) -> Outcome {
+    let mut command = cargo(house);
+    command.args(["test", "-p", "ostia-port", "--test", "loom"]);
+    command.env("RUSTFLAGS", "--cfg loom").env("CARGO_TARGET_DIR", house.target.join("loom"));
+    match run_tests(&mut command) {
+        Ok(tally) if tally.passed == 0 => {
+            Outcome::Failed("no test was built: loom was not switched on".to_owned())
+        }
+        Ok(tally) => Outcome::Holds(format!("{} passed", tally.passed)),
+        Err(why) => Outcome::Failed(why),
+    }
 }
 
 fn miri_leg(house: &House) -> Outcome {

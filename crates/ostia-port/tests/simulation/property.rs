@@ -10,8 +10,8 @@ use std::{
 use crate::program::run;
 
 /// How many programs run unless told otherwise.
-const SEEDS: u64 = if cfg!(miri) { 2 } else { 1000 };
-const STEPS: usize = if cfg!(miri) { 60 } else { 500 };
+const SEEDS: u64 = if cfg!(miri) { 1 } else { 1000 };
+const STEPS: usize = if cfg!(miri) { 40 } else { 500 };
 
 fn number(variable: &str) -> Option<u64> {
     let value = std::env::var(variable).ok()?;
