@@ -1,0 +1,14 @@
+//! What is known not to hold yet, and why. A line that holds after all fails the suite: strike it.
+
+use ostia_port::Backend;
+
+/// Back ends that are being built: their cases run, and their failures do not count.
+pub(crate) const BACKENDS: &[(Backend, &str)] = &[
+    (Backend::Uring, "files, datagrams, accepting many, managed receives and foreign descriptors come next"),
+    (Backend::Epoll, "it is being built"),
+    (Backend::Iocp, "it is being built"),
+    (Backend::Sim, "it is being built"),
+];
+
+/// Cases, each on one back end.
+pub(crate) const CASES: &[(Backend, &str, &str)] = &[];
