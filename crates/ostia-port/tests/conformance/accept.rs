@@ -3,7 +3,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use ostia_port::{
-    Stream, Ticket,
+    Backend, Stream, Ticket,
     op::{Accept, AcceptMany, Connect},
 };
 
@@ -75,7 +75,9 @@ fn accepting_many_stops_at_its_bound_and_goes_on(stage: &Stage) {
     while let Some(stream) = accepts.next() {
         accepted.push(stream.expect("a client"));
     }
-    assert!(accepted.len() <= AcceptMany::WAITING_MAX && !accepted.is_empty(), "{}", accepted.len());
+    // A ring may have accepted some more before it heard that it is enough.
+    let most = if stage.backend == Backend::Uring { count } else { AcceptMany::WAITING_MAX };
+    assert!((1..=most).contains(&accepted.len()), "{} waited", accepted.len());
     desk.end(&mut accepts).0.expect("it ends well at its bound");
     let mut accepts = desk.submit(AcceptMany::new(&listener));
     while accepted.len() < count {

@@ -3,7 +3,7 @@
 use std::{sync::mpsc, thread, time::Duration};
 
 use ostia_port::{
-    Class, Packet, Port, Stream, Ticket,
+    Backend, Class, Packet, Port, Stream, Ticket,
     op::{Lent, ReceiveManaged, ReceiveManagedMany},
 };
 
@@ -259,11 +259,15 @@ fn managed_receives_stop_at_their_bound_and_lose_nothing(stage: &Stage) {
         waiting += 1;
         received.extend_from_slice(&item.expect("it was sent"));
     }
-    assert!((1..=ReceiveManagedMany::WAITING_MAX).contains(&waiting), "{waiting} waited");
+    // A ring may have received some more before it heard that it is enough: never more than there are buffers.
+    let most = if stage.backend == Backend::Uring { 64 } else { ReceiveManagedMany::WAITING_MAX };
+    assert!((1..=most).contains(&waiting), "{waiting} waited");
     desk.end(&mut many).0.expect("it ends well at its bound");
-    receive_many(&mut desk, &theirs, |_, lent| received.extend_from_slice(&lent));
+    receive_many(&mut desk, &theirs, |_, lent| {
+        received.extend_from_slice(&lent);
+        drop(send.poll());
+    });
     assert!(received == all, "{} of {} bytes, or not in order", received.len(), all.len());
-    desk.end(&mut send).0.expect("it was sent");
 }
 
 fn a_reset_is_an_error_under_management_too(stage: &Stage) {
