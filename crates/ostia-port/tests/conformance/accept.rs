@@ -160,7 +160,7 @@ fn accepting_many_is_abandoned_and_closes_what_it_had(stage: &Stage) {
         drop(accepts);
         desk.idle_once();
         let mut rest = desk.submit(AcceptMany::new(&listener));
-        desk.idle_once();
+        desk.idle();
         rest.cancel();
         while desk.item(&mut rest).is_some() {}
     };

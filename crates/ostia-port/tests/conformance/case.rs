@@ -53,6 +53,13 @@ fn fresh_name() -> String {
 
 impl Stage {
     pub(crate) fn builder(&self) -> Builder {
+        if self.is_sim() {
+            // Its transfers move what they can, as those of the real ones do: the cases ask what a receive brings.
+            // Programs of chance, in `tests/simulation`, have the short ones.
+            let mut options = ostia_port::sim::Options::new(1);
+            options.short = 0;
+            return Port::builder().sim(options);
+        }
         Port::builder().backend(self.backend)
     }
 

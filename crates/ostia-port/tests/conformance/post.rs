@@ -220,7 +220,7 @@ fn a_flood_of_posts_starves_no_operation(stage: &Stage) {
     for round in 0..20_u8 {
         let mut receive = desk.submit(op::Receive::new(&theirs, Vec::with_capacity(8)));
         let mut send = desk.submit(op::Send::new(&ours, vec![round]));
-        let mut left = 1000;
+        let mut left = 100_000;
         while !(receive.is_done() && send.is_done()) {
             left -= 1;
             assert!(left > 0, "an operation was starved by posts");

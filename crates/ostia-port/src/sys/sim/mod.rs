@@ -63,6 +63,10 @@ fn raw((number, kind): (u32, Kind)) -> (Raw, Kind) {
     (sys::raw_of(number as usize), kind)
 }
 
+fn only_tcp(kind: Kind) -> io::Result<()> {
+    if kind == Kind::Tcp { Ok(()) } else { Err(code::error(sys::error::CODE_UNSUPPORTED)) }
+}
+
 /// What all threads of a port share.
 #[derive(Debug)]
 struct Shared {
@@ -149,11 +153,13 @@ impl System {
         self.shared.world().objects.peer_address(number(raw))
     }
 
-    pub(crate) fn nodelay(&self, raw: Raw, _kind: Kind) -> io::Result<bool> {
+    pub(crate) fn nodelay(&self, raw: Raw, kind: Kind) -> io::Result<bool> {
+        only_tcp(kind)?;
         self.shared.world().objects.nodelay(number(raw))
     }
 
-    pub(crate) fn set_nodelay(&self, raw: Raw, _kind: Kind, nodelay: bool) -> io::Result<()> {
+    pub(crate) fn set_nodelay(&self, raw: Raw, kind: Kind, nodelay: bool) -> io::Result<()> {
+        only_tcp(kind)?;
         self.shared.world().objects.set_nodelay(number(raw), nodelay)
     }
 

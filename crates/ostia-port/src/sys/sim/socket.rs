@@ -41,6 +41,8 @@ pub(super) enum Object {
 pub(super) struct Listener {
     kind: Kind,
     address: SockAddr,
+    /// An IPv6 wildcard that is for IPv6 alone.
+    only_v6: bool,
     backlog: usize,
     /// Connected, and not accepted yet.
     line: VecDeque<u32>,
@@ -138,7 +140,8 @@ impl Objects {
             _ => None,
         })?;
         let backlog = usize::try_from(options.backlog).unwrap_or(0).max(1);
-        let listener = Listener { kind, address, backlog, line: VecDeque::new() };
+        let only_v6 = options.only_v6 == Some(true);
+        let listener = Listener { kind, address, only_v6, backlog, line: VecDeque::new() };
         Ok((self.add(Object::Listener(listener)), kind))
     }
 
@@ -278,7 +281,7 @@ impl Objects {
 
     fn listener_at(&self, address: &SockAddr) -> Option<(u32, &Listener)> {
         self.by_number.iter().find_map(|(number, object)| match object {
-            Object::Listener(listener) if reaches(address, &listener.address) => Some((*number, listener)),
+            Object::Listener(listener) if listener.is_reached_by(address) => Some((*number, listener)),
             _ => None,
         })
     }
@@ -290,6 +293,12 @@ impl Objects {
             }
             _ => None,
         })
+    }
+}
+
+impl Listener {
+    fn is_reached_by(&self, to: &SockAddr) -> bool {
+        reaches(to, &self.address) && !(self.only_v6 && to.is_ipv4())
     }
 }
 
