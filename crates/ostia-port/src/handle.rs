@@ -151,6 +151,10 @@ impl Stream {
 
     /// Closes one direction, or both. What was sent before still arrives; a receive under way ends.
     ///
+    /// # Platforms
+    ///
+    /// On Windows a receive under way goes on until the other end has closed, too, or it is cancelled.
+    ///
     /// # Errors
     ///
     /// Those of the system; a named pipe has no half to close: `Unsupported`.

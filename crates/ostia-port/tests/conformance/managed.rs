@@ -230,6 +230,8 @@ fn an_abandoned_managed_receive_loses_no_buffer(stage: &Stage) {
         drop((receive, many));
         desk.idle_once();
     }
+    // What is abandoned may still win, and take what is meant for the next.
+    desk.idle();
     desk.send(&ours, b"end".to_vec());
     let mut last = Vec::new();
     while !last.ends_with(b"end") {
@@ -280,7 +282,13 @@ fn a_reset_is_an_error_under_management_too(stage: &Stage) {
         assert_eq!(desk.receive(&theirs, 1), [1]);
         // Closed with unread data.
         drop(theirs);
-        assert_eq!(crate::kit::class_of(desk.end(&mut receive).0), Class::PeerGone);
+        let result = desk.end(&mut receive).0;
+        #[cfg(windows)]
+        if crate::kit::is_wine() && matches!(&result, Ok(lent) if lent.is_empty()) {
+            // It shuts a socket down before it closes it: the end comes before the reset.
+            stage.wine_differs();
+        }
+        assert_eq!(crate::kit::class_of(result), Class::PeerGone);
     }
     let (ours, _theirs) = desk.pair();
     let mut receive = desk.submit(ReceiveManaged::new(&ours));

@@ -90,7 +90,7 @@ impl Asked {
 }
 
 fn full_name(case: &Case) -> String {
-    let subject = case.subject.rsplit("::").next().unwrap_or(case.subject);
+    let subject = case.subject.split_once("::").map_or(case.subject, |(_, subject)| subject);
     format!("{subject}::{}", case.name)
 }
 

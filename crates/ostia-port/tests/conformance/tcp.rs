@@ -183,6 +183,11 @@ fn a_reset_is_an_error_and_no_end(stage: &Stage) {
             Some(mut waiting) => desk.end(&mut waiting).0,
             None => desk.run(Receive::new(&ours, room(8))).0,
         };
+        #[cfg(windows)]
+        if crate::kit::is_wine() && matches!(&result, Ok(received) if received.len == 0) {
+            // It shuts a socket down before it closes it: the end comes before the reset.
+            stage.wine_differs();
+        }
         assert_eq!(class_of(result), Class::PeerGone);
     }
 }
@@ -205,10 +210,11 @@ fn shutting_down_ends_a_receive_under_way(stage: &Stage) {
     desk.idle();
     assert!(!receive.is_done());
     ours.shutdown(Shutdown::Both).expect("it is connected");
+    let their_end = (!stage.is_iocp()).then_some(theirs);
     // An end or an error, but soon.
     let (received, _) = desk.end(&mut receive);
     assert!(received.is_err() || received.is_ok_and(|received| received.len == 0));
-    drop(theirs);
+    drop(their_end);
 }
 
 fn a_receive_takes_no_more_than_its_room(stage: &Stage) {
