@@ -156,6 +156,14 @@ fn a_datagram_to_nobody_harms_no_later_one(stage: &Stage) {
     let mut receive = desk.submit(ReceiveFrom::new(&ours, room(16)));
     for _ in 0..5 {
         send(&mut desk, &theirs, b"alive", Some(&our_address));
+        #[cfg(windows)]
+        if crate::kit::is_wine() {
+            desk.idle();
+            if !receive.is_done() {
+                // It goes on waiting, though a datagram is there.
+                stage.wine_differs();
+            }
+        }
         match desk.end(&mut receive) {
             (Ok(told), bytes) => {
                 assert_eq!(&bytes[..told.len], b"alive");
