@@ -61,12 +61,12 @@ fn accepts_abandoned_in_a_loop_leak_no_handle(stage: &Stage) {
     let (listener, at) = desk.listen(&v4());
     let round = |desk: &mut Desk, round: usize| {
         let accept = desk.submit(Accept::new(&listener));
-        if round % 2 == 0 {
+        if round.is_multiple_of(2) {
             desk.turn(Some(Duration::ZERO));
         }
         let connect = desk.connect(&at);
         let mut connect = desk.submit(connect);
-        if round % 3 == 0 {
+        if round.is_multiple_of(3) {
             desk.turn(Some(Duration::ZERO));
         }
         // Late, early, or in between: what it accepted is closed.
@@ -99,7 +99,7 @@ fn connects_abandoned_in_a_loop_leak_no_handle(stage: &Stage) {
     let round = |desk: &mut Desk, place: usize| {
         let connect = desk.connect(&at);
         let connect = desk.submit(connect);
-        if place % 2 == 0 {
+        if place.is_multiple_of(2) {
             desk.turn(Some(Duration::ZERO));
         }
         drop(connect);

@@ -159,7 +159,7 @@ fn vectored_reads_and_writes_run_through_their_buffers(stage: &Stage) {
         back.extend_from_slice(&buffers.concat()[..count]);
     }
     assert!(back == all, "what was read differs from what was written");
-    let (count, buffers) = desk.ok(ReadVectoredAt::new(&file, vec![Vec::with_capacity(64); 2], 5010));
+    let (count, buffers) = desk.ok(ReadVectoredAt::new(&file, vec![room(64), room(64)], 5010));
     assert_eq!((count, buffers.len()), (0, 2));
 }
 
