@@ -110,6 +110,9 @@ fn a_port_is_shared_by_listeners_only_if_all_ask(stage: &Stage) {
 }
 
 fn a_listener_says_where_it_listens(stage: &Stage) {
+    if cfg!(windows) && stage.is_sim() {
+        stage.skip("the addresses that Windows knows have no names in the machine");
+    }
     let desk = stage.desk();
     let at = stage.local();
     let (listener, _) = desk.listen(&at);

@@ -199,7 +199,11 @@ pub(crate) fn run(subjects: &[&[Case]]) -> ! {
                 wrong.push(format!("{backend} is awaited no more: strike it from awaited.rs"));
             }
         } else if whole {
-            let name = if kit::is_wine() { format!("{backend}(wine)") } else { backend.to_string() };
+            let name = match backend {
+                _ if kit::is_wine() => format!("{backend}(wine)"),
+                Backend::Sim if cfg!(windows) => format!("{backend}(windows)"),
+                _ => backend.to_string(),
+            };
             match Owed::of(&name) {
                 Some(owed) => wrong.extend(owed.broken_by(&totals).map(|why| format!("{name}: {why}"))),
                 None => wrong.push(format!("totals.txt does not say what {name} owes")),
