@@ -90,11 +90,11 @@ impl Lending {
         self.lock().pop()
     }
 
-    /// All free pieces at once. If there is none, the berth is woken when one comes back.
+    /// All free pieces at once. If there is none and somebody wants one, the berth is woken when one comes back.
     #[cfg_attr(windows, allow(dead_code, reason = "io_uring alone hands its pieces to the kernel"))]
-    pub(crate) fn take_returned(&self, into: &mut Vec<u16>) {
+    pub(crate) fn take_returned(&self, into: &mut Vec<u16>, wanted: bool) {
         into.append(&mut self.lock());
-        if into.is_empty() {
+        if wanted && into.is_empty() {
             self.wanted.store(true, Ordering::SeqCst);
             into.append(&mut self.lock());
         }
@@ -108,8 +108,12 @@ impl Lending {
         }
     }
 
-    /// Whether there is a free piece.
+    /// Whether there is a free piece. If not, the berth is woken when one comes back.
     pub(crate) fn has_free(&self) -> bool {
+        if !self.lock().is_empty() {
+            return true;
+        }
+        self.wanted.store(true, Ordering::SeqCst);
         !self.lock().is_empty()
     }
 

@@ -330,7 +330,9 @@ impl Driver {
         match self.buffers.as_mut().expect("the caller has seen it") {
             Lender::Kernel(buffers) => {
                 buffers.refill(waiting > 0);
-                for _ in 0..waiting.min(buffers.held().into()) {
+                // All of them, be it one piece: who has nothing to receive takes none, and is not to keep back who has.
+                let begun = if buffers.held() == 0 { 0 } else { waiting };
+                for _ in 0..begun {
                     let Some(flight) = self.parked.pop_front() else { return };
                     self.start(flight, sink);
                 }

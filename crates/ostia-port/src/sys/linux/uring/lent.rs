@@ -76,8 +76,8 @@ impl Buffers {
     /// something does.
     pub(super) fn refill(&mut self, wanted: bool) {
         let low = self.held <= self.lending.count() / 2;
-        if wanted || low && self.lending.has_free() {
-            self.lending.take_returned(&mut self.returned);
+        if wanted || low {
+            self.lending.take_returned(&mut self.returned, wanted);
         }
         if self.returned.is_empty() {
             return;

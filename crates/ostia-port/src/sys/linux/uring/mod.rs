@@ -265,9 +265,10 @@ impl Driver {
     }
 
     pub(crate) fn wait(&mut self, timeout: Option<Duration>, slots: &Owned, sink: &mut Sink) -> io::Result<()> {
-        let timeout = self.resume(timeout, sink);
+        // In this order: a receive that finds no buffer now is seen by `resume`, which asks to be woken for one.
         self.hand_over_waiting(sink);
-        let entered = if timeout == Some(Duration::ZERO) || !sink.is_empty() || !self.waiting.is_empty() {
+        let timeout = self.resume(timeout, sink);
+        let entered = if timeout == Some(Duration::ZERO) || !sink.is_empty() || self.has_more_to_hand_over() {
             self.look()
         } else if self.ring.has_completions() {
             self.look_if_needed()
@@ -319,6 +320,12 @@ impl Driver {
                 return;
             }
         }
+    }
+
+    /// Something had no room in the ring: there is no sleep before it has.
+    fn has_more_to_hand_over(&self) -> bool {
+        let unarmed = self.alarm.as_ref().is_some_and(|alarm| !alarm.armed);
+        unarmed || !self.cancels.is_empty() || !self.waiting.is_empty()
     }
 
     /// Hands over and lets the kernel work, without waiting.
