@@ -420,10 +420,20 @@ impl Driver {
                     self.start(flight, sink);
                 }
             }
-            Some(_) if ending && !flight.is_cancelled() => sink.complete(flight, Outcome::ok(0)),
-            Some(_) if flight.is_cancelled() => sink.complete(flight, sys::cancelled()),
-            Some(libc::ENOBUFS) => self.parked.push_back(flight),
-            Some(libc::EINTR | libc::EAGAIN) => self.start(flight, sink),
+            // What only says that it stopped. Anything else is news of the connection, which is told once.
+            Some(code @ (libc::ECANCELED | libc::ENOBUFS | libc::EINTR | libc::EAGAIN)) => {
+                if flight.is_cancelled() {
+                    sink.complete(flight, sys::cancelled());
+                } else if ending {
+                    sink.complete(flight, Outcome::ok(0));
+                } else {
+                    match code {
+                        libc::ENOBUFS => self.parked.push_back(flight),
+                        libc::ECANCELED => sink.complete(flight, told),
+                        _ => self.start(flight, sink),
+                    }
+                }
+            }
             Some(_) => sink.complete(flight, told),
         }
     }
