@@ -425,15 +425,25 @@ fn attend(slot: &'static Slot, why: u32, quay: &'static Quay, driver: &mut AnyDr
         return;
     }
     let Some(_pin) = slot.pin() else { return };
+    if !slot.is_cancelled() {
+        // The one that was to end has ended, and another berth has the next one in its slot.
+        return;
+    }
     match slot.at() {
         At::Turn => {
             if let Some(flight) = slot.withdraw_from_line() {
                 sink.complete_without_turn(flight, sys::cancelled());
+            } else {
+                // Its turn has just come, and whoever starts it may not have seen that it is to end.
+                driver.cancel(slot, sink);
             }
         }
         At::Timers => {
-            if let Some(flight) = quay.remove_timer(slot) {
+            if let Some((flight, next)) = quay.remove_timer(slot) {
                 sink.complete(flight, sys::cancelled());
+                if let Some(next) = next {
+                    driver.deadline_changed(next);
+                }
             }
         }
         At::Offload => {
@@ -450,5 +460,24 @@ impl Drop for Berth {
         if self.open {
             self.shut(DROP_DEADLINE);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nudge_that_comes_after_the_end_does_not_cancel_the_next_operation_in_the_slot() {
+        let port = Port::open().unwrap();
+        let mut berth = port.berth().unwrap();
+        let ticket = berth.submit(crate::op::Timer::after(&port, Duration::from_secs(3600))).unwrap();
+        let slot = berth.slots.under_way().next().expect("it has just begun");
+        // What another berth took from the list before the slot was used again.
+        attend(slot, CANCEL, berth.quay, &mut berth.driver, &mut berth.sink);
+        assert!(!ticket.is_done());
+        slot.mark_cancelled();
+        attend(slot, CANCEL, berth.quay, &mut berth.driver, &mut berth.sink);
+        assert!(ticket.is_done());
     }
 }

@@ -246,8 +246,12 @@ impl Quay {
         earliest.then_some(deadline)
     }
 
-    pub(crate) fn remove_timer(&self, slot: &'static Slot) -> Option<Flight> {
-        self.timers.lock().unwrap_or_else(PoisonError::into_inner).remove(slot)
+    /// The timer's flight; and the deadline that is now the earliest, if this timer was it.
+    pub(crate) fn remove_timer(&self, slot: &'static Slot) -> Option<(Flight, Option<Instant>)> {
+        let mut timers = self.timers.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = timers.next_deadline();
+        let flight = timers.remove(slot)?;
+        Some((flight, timers.next_deadline().filter(|next| Some(*next) != before)))
     }
 
     /// Whether there is a timer at all; asking costs next to nothing.
