@@ -352,6 +352,8 @@ impl Berth {
             attend(slot, CANCEL, self.quay, &mut self.driver, &mut self.sink);
         }
         self.quay.begin_close();
+        // However short the deadline is, the back end is asked once: most of them end as soon as they are asked to.
+        let mut asked = false;
         loop {
             self.driver.lie_down();
             self.quay.lie_down();
@@ -365,9 +367,10 @@ impl Berth {
             }
             wave.retain(|slot| slot.is_under_way() && slot.is_cancelled());
             let left = end.saturating_duration_since(self.port.now());
-            if wave.is_empty() || left.is_zero() {
+            if wave.is_empty() || (left.is_zero() && asked) {
                 break;
             }
+            asked = true;
             self.sink.room = Batch::MAX;
             let timeout = if self.quay.has_nudges() { Duration::ZERO } else { left };
             let waited = self.driver.wait(Some(timeout), &self.slots, &mut self.sink);
