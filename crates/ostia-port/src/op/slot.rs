@@ -19,6 +19,7 @@ use std::{
     collections::VecDeque,
     fmt, io,
     mem::MaybeUninit,
+    panic::{self, AssertUnwindSafe},
     ptr::{self, NonNull},
     sync::{
         Mutex, PoisonError,
@@ -291,8 +292,14 @@ impl Slot {
             // SAFETY: the table belongs to the type that was stored.
             unsafe { (table.discard_item)(storage, item) };
         }
-        // SAFETY: as above, and the slot is freed next.
-        unsafe { (table.discard)(storage, outcome) };
+        let let_go = AssertUnwindSafe(|| {
+            // SAFETY: as above, and the slot is freed next.
+            unsafe { (table.discard)(storage, outcome) }
+        });
+        // This is in the midst of others' completions: a caller's buffer that panics is not to take them along.
+        if panic::catch_unwind(let_go).is_err() {
+            tracing::error!(id = %self.id(), "the buffer of an abandoned operation panicked when it was dropped");
+        }
         self.free();
     }
 
