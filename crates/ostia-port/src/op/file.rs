@@ -423,6 +423,15 @@ impl Op for SetSize {
     }
 }
 
+/// No file goes on behind this. The systems take greater numbers for other places: the end, or wherever the last call
+/// left off.
+fn check_offset(offset: u64) -> io::Result<()> {
+    if i64::try_from(offset).is_err() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("no file has a place {offset}")));
+    }
+    Ok(())
+}
+
 /// Reads from a place in a file, from the buffer's beginning up to its capacity. It is short only where the file
 /// ends; 0 is the end.
 #[derive(Debug)]
@@ -445,6 +454,11 @@ impl<B: IoBufMut> Op for ReadAt<B> {
     type Out = usize;
     type Back = B;
     type Item = Infallible;
+
+    #[inline]
+    fn check(&self) -> io::Result<()> {
+        check_offset(self.offset)
+    }
 
     #[inline]
     fn target(&self) -> Option<(&Handle, Option<Direction>)> {
@@ -490,6 +504,11 @@ impl<B: IoBuf> Op for WriteAt<B> {
     type Back = B;
     type Item = Infallible;
 
+    #[inline]
+    fn check(&self) -> io::Result<()> {
+        check_offset(self.offset)
+    }
+
     fn target(&self) -> Option<(&Handle, Option<Direction>)> {
         Some((&self.handle, None))
     }
@@ -531,6 +550,7 @@ impl<B: IoBufMut> Op for ReadVectoredAt<B> {
     }
 
     fn check(&self) -> io::Result<()> {
+        check_offset(self.offset)?;
         self.slices.check()
     }
 
@@ -575,6 +595,7 @@ impl<B: IoBuf> Op for WriteVectoredAt<B> {
     }
 
     fn check(&self) -> io::Result<()> {
+        check_offset(self.offset)?;
         self.slices.check()
     }
 
