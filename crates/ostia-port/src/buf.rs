@@ -108,7 +108,7 @@ unsafe impl IoBuf for std::sync::Arc<[u8]> {
 }
 
 /// A part of a buffer, from `start` on: what is left to be sent, or the room that is left.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Tail<B> {
     buffer: B,
     start: usize,

@@ -197,6 +197,10 @@ impl Builder {
                 }
             };
         }
+        if self.config.name.contains('\0') {
+            let why = "threads are called by the port's name, and no thread's name has a zero byte";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
         let system = System::open(&self.config)?;
         let offload = Arc::new(Offload::new(&self.config.name, self.config.offload_threads_max));
         let shared_quay = system.shares_quay().then(|| Quay::claim(true));
