@@ -64,8 +64,8 @@ impl Queues<'_> {
 }
 
 /// A send and the receive after it go to the kernel as a chain, so that a request costs two entries, one
-/// completion and a share of one system call. Sockets are registered. Tried and no faster for requests that wait for
-/// each other: one entry at a time, asking for the poll first, multishot receives with buffer rings.
+/// completion and a share of one system call. Sockets are registered. Tried and no faster: one entry at a time,
+/// asking for the poll first.
 pub(crate) fn echo(connections: usize) -> Result<(), String> {
     let streams = echo::accepted(connections)?;
     let mut buffers: Vec<Vec<u8>> = streams.iter().map(|_| vec![0; BUFFER]).collect();
