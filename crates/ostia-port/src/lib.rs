@@ -45,7 +45,6 @@ pub mod os;
 mod packet;
 mod port;
 mod quay;
-#[expect(unsafe_code, reason = "a list that runs through the slots themselves")]
 mod shared;
 mod sink;
 #[expect(unsafe_code, reason = "the systems' calls")]

@@ -52,14 +52,12 @@ impl Sink {
     /// The operation has ended. Only during a wait.
     #[inline]
     pub(crate) fn complete(&mut self, flight: Flight, outcome: Outcome) {
-        self.ended += 1;
         self.leave_turn(&flight);
-        if let Some(id) = flight.finish(outcome) {
-            self.packets.push_back(Packet::Done(id));
-        }
+        self.complete_without_turn(flight, outcome);
     }
 
     /// As [`Sink::complete`], for an operation that waited for its turn and never had it.
+    #[inline]
     pub(crate) fn complete_without_turn(&mut self, flight: Flight, outcome: Outcome) {
         self.ended += 1;
         if let Some(id) = flight.finish(outcome) {
