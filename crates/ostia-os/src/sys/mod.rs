@@ -13,16 +13,19 @@
 //! - `peer`: `current()`, `Process` (a handle that outlives the number), and the ways a `Peer` is found.
 //! - `limits`: `descriptors()`, `raise_descriptors()`, `locked_memory()`, `cpu_quota(allowed)`.
 
+#[cfg(target_os = "linux")]
+mod linux;
 pub(crate) mod map;
+#[cfg(windows)]
+mod windows;
 
+// The modules stand outside of it: rustfmt does not look into a macro.
 cfg_select! {
     windows => {
-        mod windows;
-        pub(crate) use windows::*;
+        pub(crate) use self::windows::*;
     }
     target_os = "linux" => {
-        mod linux;
-        pub(crate) use linux::*;
+        pub(crate) use self::linux::*;
     }
     _ => {
         compile_error!("ostia-os knows Linux and Windows");

@@ -88,9 +88,8 @@ impl Pages {
     /// Has the kernel make all pages now.
     pub(crate) fn prefault(&mut self) -> io::Result<()> {
         // SAFETY: the range is this mapping's own, and this advice keeps its contents.
-        let populated = unsafe {
-            rustix::mm::madvise(self.start.as_ptr().cast(), self.len, Advice::LinuxPopulateWrite)
-        };
+        let populated =
+            unsafe { rustix::mm::madvise(self.start.as_ptr().cast(), self.len, Advice::LinuxPopulateWrite) };
         match populated {
             // Before Linux 5.14 there is no such advice.
             Err(rustix::io::Errno::INVAL) => {

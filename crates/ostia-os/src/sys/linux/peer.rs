@@ -72,13 +72,7 @@ fn option<T: Plain>(socket: BorrowedFd<'_>, name: libc::c_int, mut value: T) -> 
     // SAFETY: the kernel writes at most `len` bytes to `value`, which has them, and any bytes are a value of the two
     // types of integers that are Plain.
     let result = unsafe {
-        libc::getsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            name,
-            (&raw mut value).cast(),
-            &raw mut len,
-        )
+        libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, name, (&raw mut value).cast(), &raw mut len)
     };
     match result {
         0 if len as usize == size_of::<T>() => Ok(value),

@@ -59,7 +59,11 @@ pub(crate) fn bind(cpus: &CpuSet) -> io::Result<Previous> {
     match parts(&usable)[..] {
         [] => return refused(format!("none of the CPUs {cpus} may be used by this process")),
         [_] => restore(&usable)?,
-        _ => return refused(format!("the CPUs {cpus} are in several processor groups, and a thread is in one")),
+        _ => {
+            return refused(format!(
+                "the CPUs {cpus} are in several processor groups, and a thread is in one"
+            ));
+        }
     }
     Ok(previous)
 }

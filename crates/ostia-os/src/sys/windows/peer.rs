@@ -31,8 +31,7 @@ pub(crate) struct Process(OwnedHandle);
 impl Process {
     fn open(pid: u32) -> io::Result<Process> {
         // SAFETY: it takes plain values; the handle is not inherited.
-        let handle =
-            unsafe { OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION | PROCESS_SYNCHRONIZE, 0, pid) };
+        let handle = unsafe { OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION | PROCESS_SYNCHRONIZE, 0, pid) };
         if handle.is_null() {
             return Err(io::Error::last_os_error());
         }
