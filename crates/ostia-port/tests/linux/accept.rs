@@ -3,13 +3,12 @@
 use std::{
     io,
     net::TcpStream,
-    process::Command,
     time::{Duration, Instant},
 };
 
 use ostia_port::{Batch, ListenOptions, op};
 
-use crate::{LONG, finish, listener, loopback, next, on_each_level, run};
+use crate::{LONG, finish, is_alone, listener, loopback, next, on_each_level, run};
 
 #[test]
 fn more_connections_than_a_ring_has_room_for_are_all_accepted() {
@@ -81,17 +80,9 @@ fn it_ends_well_when_too_many_wait_and_none_is_lost() {
 /// The limit of descriptors is the whole process's: so this test has one of its own.
 #[test]
 fn a_lack_of_descriptors_is_told_and_waited_for() {
-    const CHILD: &str = "OSTIA_TEST_DESCRIPTORS";
-    if std::env::var_os(CHILD).is_some() {
+    if is_alone("accept::a_lack_of_descriptors_is_told_and_waited_for", &[]) {
         without_descriptors();
-        return;
     }
-    let here = std::env::current_exe().unwrap();
-    let name = "accept::a_lack_of_descriptors_is_told_and_waited_for";
-    let done = Command::new(here).args(["--exact", name, "--nocapture"]).env(CHILD, "1").output().unwrap();
-    let told = String::from_utf8_lossy(&done.stderr);
-    assert!(done.status.success(), "{}{told}", String::from_utf8_lossy(&done.stdout));
-    eprint!("{told}");
 }
 
 fn without_descriptors() {
