@@ -1,7 +1,7 @@
 //! A global allocator that counts, so that "no allocation per operation" is a figure and not a belief.
 //!
 //! It counts only where that was asked for, so that timed runs pay no more than a look at a flag.
-#![allow(unsafe_code, reason = "a global allocator is an unsafe trait: it hands out raw memory")]
+#![expect(unsafe_code, reason = "a global allocator is an unsafe trait: it hands out raw memory")]
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},

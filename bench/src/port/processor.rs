@@ -1,5 +1,5 @@
 //! Which CPU a thread runs on, and what CPU time another process has taken.
-#![allow(unsafe_code, reason = "the CPU clock of another process has no safe wrapper")]
+#![expect(unsafe_code, reason = "the CPU clock of another process has no safe wrapper")]
 
 use std::{mem::MaybeUninit, thread, time::Duration};
 
