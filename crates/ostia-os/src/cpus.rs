@@ -18,7 +18,7 @@ pub(crate) const MAX_CPUS: u32 = 1 << 14;
 /// assert_eq!(cpus.len(), 5);
 /// assert!(cpus.contains(8));
 /// assert_eq!(cpus.to_string(), "0-3,8");
-/// # Ok::<(), ostia_os::CpuList>(())
+/// # Ok::<(), ostia_os::UnreadableCpus>(())
 /// ```
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct CpuSet {
@@ -157,16 +157,16 @@ impl fmt::Debug for CpuSet {
 /// Reads what [`CpuSet`]'s `Display` and Linux write: numbers and ranges, separated by commas; nothing is the empty
 /// set. Space around it is skipped.
 impl FromStr for CpuSet {
-    type Err = CpuList;
+    type Err = UnreadableCpus;
 
-    fn from_str(list: &str) -> Result<CpuSet, CpuList> {
+    fn from_str(list: &str) -> Result<CpuSet, UnreadableCpus> {
         let mut set = CpuSet::new();
         let list = list.trim();
         if list.is_empty() {
             return Ok(set);
         }
         for part in list.split(',') {
-            let wrong = || CpuList { part: part.chars().take(40).collect() };
+            let wrong = || UnreadableCpus { part: part.chars().take(40).collect() };
             let number = |text: &str| {
                 let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
                 text.parse().ok().filter(|&cpu: &u32| digits && cpu < MAX_CPUS).ok_or_else(wrong)
@@ -186,11 +186,11 @@ impl FromStr for CpuSet {
 
 /// A list of CPUs that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CpuList {
+pub struct UnreadableCpus {
     part: String,
 }
 
-impl fmt::Display for CpuList {
+impl fmt::Display for UnreadableCpus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let part = &self.part;
         write!(
@@ -200,7 +200,7 @@ impl fmt::Display for CpuList {
     }
 }
 
-impl Error for CpuList {}
+impl Error for UnreadableCpus {}
 
 #[cfg(test)]
 mod tests {

@@ -30,7 +30,7 @@ pub mod signals;
 mod sys;
 pub mod topology;
 
-pub use cpus::{CpuList, CpuSet};
+pub use cpus::{CpuSet, UnreadableCpus};
 
 /// Runs what README shows.
 #[cfg(doctest)]

@@ -9,9 +9,7 @@ pub mod sysfs;
 
 use std::{collections::BTreeSet, error::Error, fmt, io};
 
-use crate::{cpus::MAX_CPUS, sys};
-
-pub use crate::{CpuList, CpuSet};
+use crate::{CpuSet, cpus::MAX_CPUS, sys};
 
 /// As many as Linux can number at most.
 const MAX_NODES: u32 = 1024;
