@@ -286,6 +286,20 @@ impl fmt::Display for Node {
     }
 }
 
+/// Deals CPUs out to the nodes that claim them: each counts once, whatever the system says, and what no node claims is
+/// the first one's. There is at least one.
+fn deal_out(mut usable: CpuSet, mut claims: Vec<(u32, CpuSet)>) -> Vec<(u32, CpuSet)> {
+    if claims.is_empty() {
+        claims.push((0, CpuSet::new()));
+    }
+    for (_, cpus) in &mut claims {
+        *cpus = cpus.intersection(&usable);
+        usable = usable.difference(cpus);
+    }
+    claims[0].1 = claims[0].1.union(&usable);
+    claims
+}
+
 /// Nodes that make no topology.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Node, Source, Topology, Unreadable};
+use super::{Node, Source, Topology, Unreadable, deal_out};
 use crate::{CpuSet, cpus::MAX_CPUS};
 
 /// Kinds of records, by Windows' numbers. Others (caches, packages, dies, modules) are skipped.
@@ -46,19 +46,8 @@ pub fn topology(records: &[u8], allowed: &CpuSet) -> Result<Topology, Unreadable
 pub(crate) fn describe(source: Source, records: &[u8], allowed: &CpuSet) -> Result<Topology, Unreadable> {
     let read = Records::read(records)?;
     let usable = read.active().intersection(allowed);
-    let mut claimed = CpuSet::new();
-    let mut members: Vec<(u32, CpuSet)> = Vec::new();
-    for (&id, cpus) in &read.nodes {
-        let cpus = cpus.intersection(&usable).difference(&claimed);
-        claimed = claimed.union(&cpus);
-        members.push((id, cpus));
-    }
-    if members.is_empty() {
-        members.push((0, CpuSet::new()));
-    }
-    members[0].1 = members[0].1.union(&usable.difference(&claimed));
-
-    let nodes = members.into_iter().map(|(id, cpus)| Node::new(id, read.cores_in(&cpus)));
+    let claims = read.nodes.iter().map(|(&id, cpus)| (id, cpus.clone())).collect();
+    let nodes = deal_out(usable, claims).into_iter().map(|(id, cpus)| Node::new(id, read.cores_in(&cpus)));
     Topology::with_source(source, nodes).map_err(|why| Unreadable::new("processor records", why))
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The files come in by a function, so a topology can be read that was recorded on another machine.
 
-use super::{Node, Source, Topology, Unreadable};
+use super::{Node, Source, Topology, Unreadable, deal_out};
 use crate::CpuSet;
 
 /// CPUs that are switched on.
@@ -39,21 +39,12 @@ pub(crate) fn describe(
     let ids: Vec<u32> = list(read, NODES)?.map_or_else(Vec::new, |ids| ids.iter().collect());
     let memories = memories_allowed(read);
 
-    let mut claimed = CpuSet::new();
-    let mut members = Vec::new();
+    let mut claims = Vec::new();
     for &id in &ids {
-        // A CPU counts once, whatever the files say.
         let cpus = list(read, &format!("/sys/devices/system/node/node{id}/cpulist"))?.unwrap_or_default();
-        let cpus = cpus.intersection(&usable).difference(&claimed);
-        claimed = claimed.union(&cpus);
-        members.push((id, cpus));
+        claims.push((id, cpus));
     }
-    if members.is_empty() {
-        members.push((0, CpuSet::new()));
-    }
-    members[0].1 = members[0].1.union(&usable.difference(&claimed));
-
-    let nodes = members.into_iter().map(|(id, cpus)| {
+    let nodes = deal_out(usable, claims).into_iter().map(|(id, cpus)| {
         let mut node = Node::new(id, cores(read, &cpus));
         node.memory_bytes = memory_bytes(read, id);
         node.memory_allowed = memories.as_ref().is_none_or(|allowed| allowed.contains(id));
