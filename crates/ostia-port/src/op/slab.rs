@@ -78,10 +78,16 @@ impl Slab {
         self.owner.load(Ordering::Relaxed) == thread_token()
     }
 
+    /// Adds a slot to the owner's list.
+    #[inline]
+    fn put(&self, slot: &'static Slot) {
+        slot.free_next.store(self.free.0.get().cast_mut(), loom::Ordering::Relaxed);
+        self.free.0.set(slot);
+    }
+
     pub(crate) fn give_back(&'static self, slot: &'static Slot) {
         if self.is_ours() {
-            slot.free_next.store(self.free.0.get().cast_mut(), loom::Ordering::Relaxed);
-            self.free.0.set(slot);
+            self.put(slot);
             self.used.0.set(self.used.0.get() - 1);
             return;
         }
@@ -102,8 +108,7 @@ impl Slab {
     /// Moves what other threads gave back to the owner's own list.
     fn take_returned(&self) {
         for slot in self.returned.take() {
-            slot.free_next.store(self.free.0.get().cast_mut(), loom::Ordering::Relaxed);
-            self.free.0.set(slot);
+            self.put(slot);
             self.used.0.set(self.used.0.get() - 1);
         }
     }
@@ -123,8 +128,7 @@ impl Slab {
     fn free_all(&self) {
         self.free.0.set(ptr::null());
         for slot in self.slots().rev() {
-            slot.free_next.store(self.free.0.get().cast_mut(), loom::Ordering::Relaxed);
-            self.free.0.set(slot);
+            self.put(slot);
         }
     }
 
@@ -137,8 +141,7 @@ impl Slab {
         self.len.store(len + CHUNK as u32, Ordering::Release);
         // The lowest index is taken first.
         for slot in chunk.iter().rev() {
-            slot.free_next.store(self.free.0.get().cast_mut(), loom::Ordering::Relaxed);
-            self.free.0.set(slot);
+            self.put(slot);
         }
     }
 }
