@@ -78,6 +78,11 @@ impl Report {
 /// One thread's place at a port: here it submits, and here it waits.
 ///
 /// A berth stays on its thread. Operations die with their berth.
+///
+/// ```compile_fail,E0277
+/// let berth = ostia_port::Port::open().unwrap().berth().unwrap();
+/// std::thread::spawn(move || drop(berth));
+/// ```
 #[derive(Debug)]
 pub struct Berth {
     port: Port,
