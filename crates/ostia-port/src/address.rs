@@ -8,6 +8,8 @@ use std::{
 
 use socket2::SockAddr;
 
+use crate::sys;
+
 /// Where a socket or a pipe is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Address {
@@ -31,7 +33,7 @@ impl Address {
                 format!("{name:?} is no name for a local address: it may have no separator and not be empty");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
-        crate::sys::local_path(name).map(Address::Local)
+        sys::local_path(name).map(Address::Local)
     }
 
     /// The path of a local address.
@@ -50,6 +52,17 @@ impl Address {
         }
     }
 
+    /// From what the system's calls say.
+    pub(crate) fn from_system(address: &SockAddr) -> io::Result<Address> {
+        if let Some(ip) = address.as_socket() {
+            return Ok(Address::Ip(ip));
+        }
+        if address.is_unix() {
+            return Ok(Address::Local(sys::socket_path(address)));
+        }
+        Err(io::Error::new(io::ErrorKind::Unsupported, "an address of an unknown family"))
+    }
+
     /// As the system's calls want it.
     pub(crate) fn to_system(&self) -> io::Result<SockAddr> {
         match self {
@@ -62,24 +75,6 @@ impl Address {
 impl From<SocketAddr> for Address {
     fn from(address: SocketAddr) -> Address {
         Address::Ip(address)
-    }
-}
-
-impl TryFrom<&SockAddr> for Address {
-    type Error = io::Error;
-
-    fn try_from(address: &SockAddr) -> io::Result<Address> {
-        if let Some(ip) = address.as_socket() {
-            return Ok(Address::Ip(ip));
-        }
-        if address.is_unix() {
-            #[cfg(unix)]
-            let path = address.as_pathname().map(Path::to_path_buf).unwrap_or_default();
-            #[cfg(not(unix))]
-            let path = PathBuf::new();
-            return Ok(Address::Local(path));
-        }
-        Err(io::Error::new(io::ErrorKind::Unsupported, "an address of an unknown family"))
     }
 }
 

@@ -123,7 +123,7 @@ handle_type! {
 }
 
 fn address(raw: io::Result<SockAddr>) -> io::Result<Address> {
-    Address::try_from(&raw?)
+    Address::from_system(&raw?)
 }
 
 impl Stream {
@@ -144,7 +144,7 @@ impl Stream {
     pub fn peer_address(&self) -> io::Result<Address> {
         let inner = self.0.inner();
         if let Some(peer) = sys::known_peer(&inner.sys) {
-            return Address::try_from(peer);
+            return Address::from_system(peer);
         }
         address(self.system().peer_address(self.raw(), inner.kind))
     }

@@ -48,7 +48,7 @@ pub struct ReceivedFrom {
 impl ReceivedFrom {
     fn of(outcome: Outcome, message: &Message) -> io::Result<ReceivedFrom> {
         let len = outcome.result()?;
-        let from = message.address.as_ref().and_then(|address| Address::try_from(address).ok());
+        let from = message.address.as_ref().and_then(|address| Address::from_system(address).ok());
         Ok(ReceivedFrom { len, truncated: outcome.flags().has(Flags::MORE_DATA), from })
     }
 }

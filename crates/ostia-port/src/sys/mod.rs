@@ -70,7 +70,7 @@ cfg_select! {
 pub(crate) use os::parts;
 pub(crate) use os::{
     Aside, Memo, MessageHeader, Options, OsRequest, Raw, Slice, SysPath, blocking, error, known_peer,
-    local_path, raw_of, shown, slice,
+    local_path, raw_of, shown, slice, socket_path,
 };
 
 /// One thread's part of a back end. What its methods owe is written above.

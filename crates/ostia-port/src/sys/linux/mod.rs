@@ -108,6 +108,11 @@ pub(crate) fn raw_of(value: usize) -> Raw {
     Raw::try_from(value).expect("a descriptor is a small number")
 }
 
+/// The name of a local socket; empty if it has none.
+pub(crate) fn socket_path(address: &SockAddr) -> std::path::PathBuf {
+    address.as_pathname().map(std::path::Path::to_path_buf).unwrap_or_default()
+}
+
 /// Where a local address of this name is.
 pub(crate) fn local_path(name: &str) -> io::Result<std::path::PathBuf> {
     Ok(local::folder()?.join(name))

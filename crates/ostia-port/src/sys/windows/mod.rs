@@ -130,6 +130,11 @@ pub enum OsRequest {
     Raw(raw::RawRequest),
 }
 
+/// The name of a local socket: there are none of this crate's, and no name that could be told.
+pub(crate) fn socket_path(_address: &SockAddr) -> PathBuf {
+    PathBuf::new()
+}
+
 /// Where a local address of this name is.
 pub(crate) fn local_path(name: &str) -> io::Result<PathBuf> {
     Ok(PathBuf::from(format!(r"\\.\pipe\{name}")))
