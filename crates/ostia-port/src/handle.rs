@@ -77,6 +77,10 @@ impl Handle {
     pub(crate) fn port(&self) -> &Arc<Shared> {
         &self.0.port
     }
+
+    fn system(&self) -> &sys::System {
+        &self.0.port.system
+    }
 }
 
 macro_rules! handle_type {
@@ -91,11 +95,6 @@ macro_rules! handle_type {
             pub fn raw(&self) -> Raw {
                 let inner = self.0.inner();
                 sys::shown(inner.raw, &inner.sys)
-            }
-
-            #[allow(dead_code, reason = "not every kind of handle asks its system")]
-            fn system(&self) -> &sys::System {
-                &self.0.inner().port.system
             }
         }
     };
@@ -133,7 +132,7 @@ impl Stream {
     ///
     /// Those of the system; of a named pipe, `Unsupported`.
     pub fn local_address(&self) -> io::Result<Address> {
-        address(self.system().local_address(self.raw(), self.0.inner().kind))
+        address(self.0.system().local_address(self.raw(), self.0.inner().kind))
     }
 
     /// The address of the other end.
@@ -146,7 +145,7 @@ impl Stream {
         if let Some(peer) = sys::known_peer(&inner.sys) {
             return Address::from_system(peer);
         }
-        address(self.system().peer_address(self.raw(), inner.kind))
+        address(self.0.system().peer_address(self.raw(), inner.kind))
     }
 
     /// Closes one direction, or both. What was sent before still arrives; a receive under way ends.
@@ -159,7 +158,7 @@ impl Stream {
     ///
     /// Those of the system; a named pipe has no half to close: `Unsupported`.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.system().shutdown(self.raw(), self.0.inner().kind, how)
+        self.0.system().shutdown(self.raw(), self.0.inner().kind, how)
     }
 
     /// Whether small sends go out at once. A stream of this crate starts with the system's own setting.
@@ -168,7 +167,7 @@ impl Stream {
     ///
     /// Those of the system; only TCP has it.
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        self.system().set_nodelay(self.raw(), self.0.inner().kind, nodelay)
+        self.0.system().set_nodelay(self.raw(), self.0.inner().kind, nodelay)
     }
 
     /// See [`Stream::set_nodelay`].
@@ -177,7 +176,7 @@ impl Stream {
     ///
     /// Those of the system; only TCP has it.
     pub fn nodelay(&self) -> io::Result<bool> {
-        self.system().nodelay(self.raw(), self.0.inner().kind)
+        self.0.system().nodelay(self.raw(), self.0.inner().kind)
     }
 }
 
@@ -188,7 +187,7 @@ impl Listener {
     ///
     /// Those of the system.
     pub fn local_address(&self) -> io::Result<Address> {
-        address(self.system().local_address(self.raw(), self.0.inner().kind))
+        address(self.0.system().local_address(self.raw(), self.0.inner().kind))
     }
 }
 
@@ -199,7 +198,7 @@ impl Datagram {
     ///
     /// Those of the system.
     pub fn local_address(&self) -> io::Result<Address> {
-        address(self.system().local_address(self.raw(), self.0.inner().kind))
+        address(self.0.system().local_address(self.raw(), self.0.inner().kind))
     }
 
     /// From here on, datagrams go to and come from this address alone.
@@ -208,6 +207,6 @@ impl Datagram {
     ///
     /// Those of the system.
     pub fn connect(&self, to: &Address) -> io::Result<()> {
-        self.system().connect_datagram(self.raw(), &to.to_system()?)
+        self.0.system().connect_datagram(self.raw(), &to.to_system()?)
     }
 }
