@@ -7,7 +7,6 @@
 
 #[macro_use]
 mod case;
-mod awaited;
 mod kit;
 mod runner;
 mod totals;
