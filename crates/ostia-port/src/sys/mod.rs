@@ -28,9 +28,13 @@
 //! 8. **Nothing is allocated for an operation** in the steady state.
 
 pub(crate) mod lending;
+#[cfg(target_os = "linux")]
+pub(crate) mod linux;
 pub(crate) mod offload;
 #[cfg(feature = "sim")]
 pub(crate) mod sim;
+#[cfg(windows)]
+pub(crate) mod windows;
 
 use std::{
     io,
@@ -52,14 +56,13 @@ use crate::{
     sink::Sink,
 };
 
+// The modules stand outside of it: rustfmt does not look into a macro.
 cfg_select! {
     windows => {
-        pub(crate) mod windows;
-        use windows as os;
+        use self::windows as os;
     }
     target_os = "linux" => {
-        pub(crate) mod linux;
-        use linux as os;
+        use self::linux as os;
     }
     _ => {
         compile_error!("ostia-port has no back end for this system: Windows and Linux are what it knows");

@@ -260,13 +260,12 @@ pub(crate) fn assert_cancelled<T>(result: io::Result<T>) {
     }
 }
 
-cfg_select! {
-    windows => {
-        mod windows;
-        pub(crate) use windows::{is_inheritable, is_wine, open_handles};
-    }
-    _ => {
-        mod linux;
-        pub(crate) use linux::{is_inheritable, is_wine, open_handles};
-    }
-}
+#[cfg(not(windows))]
+mod linux;
+#[cfg(windows)]
+mod windows;
+
+#[cfg(not(windows))]
+pub(crate) use self::linux::{is_inheritable, is_wine, open_handles};
+#[cfg(windows)]
+pub(crate) use self::windows::{is_inheritable, is_wine, open_handles};
