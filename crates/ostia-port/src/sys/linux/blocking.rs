@@ -122,14 +122,15 @@ fn read(flight: &mut Flight, raw: RawFd) -> Outcome {
 fn write(flight: &mut Flight, raw: RawFd) -> Outcome {
     loop {
         let written = match *flight.request() {
-            // SAFETY: so many bytes of the buffer are initialised, and the flight keeps it.
-            Request::WriteAt { buffer, len, offset } => call(|| unsafe {
-                libc::pwrite64(raw, buffer.cast(), clip(len), offset as libc::off64_t)
-            }),
-            // SAFETY: the slices and what they lead to are good while the flight lives.
-            Request::WriteVectoredAt { slices, count, offset } => call(|| unsafe {
-                libc::pwritev64(raw, slices, count as libc::c_int, offset as libc::off64_t)
-            }),
+            Request::WriteAt { buffer, len, offset } => {
+                // SAFETY: so many bytes of the buffer are initialised, and the flight keeps it.
+                call(|| unsafe { libc::pwrite64(raw, buffer.cast(), clip(len), offset as libc::off64_t) })
+            }
+            Request::WriteVectoredAt { slices, count, offset } => {
+                let count = count as libc::c_int;
+                // SAFETY: the slices and what they lead to are good while the flight lives.
+                call(|| unsafe { libc::pwritev64(raw, slices, count, offset as libc::off64_t) })
+            }
             _ => unreachable!("it writes"),
         };
         match written {

@@ -45,7 +45,9 @@ mod tests {
         let check = |code, class| {
             assert_eq!(Class::of(&io::Error::from_raw_os_error(code)), class, "{code}");
         };
-        for code in [libc::EAGAIN, libc::EINTR, libc::EBUSY, libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM] {
+        for code in
+            [libc::EAGAIN, libc::EINTR, libc::EBUSY, libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM]
+        {
             check(code, Class::Transient);
         }
         for code in [libc::ETIMEDOUT, libc::ECONNABORTED, libc::ECONNREFUSED, libc::ECONNRESET, libc::EPIPE] {

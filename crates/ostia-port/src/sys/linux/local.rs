@@ -47,7 +47,8 @@ pub(super) fn bind(socket: &Socket, path: &Path) -> io::Result<()> {
     keep_private(socket)?;
     match socket.bind(&address) {
         Err(error) if error.raw_os_error() == Some(libc::EADDRINUSE) => {
-            take_over(socket, path, &address).map_err(|why| if why.kind() == io::ErrorKind::AddrInUse { error } else { why })?;
+            take_over(socket, path, &address)
+                .map_err(|why| if why.kind() == io::ErrorKind::AddrInUse { error } else { why })?;
         }
         other => other?,
     }
@@ -106,10 +107,11 @@ fn is_alive(socket: &Socket, address: &SockAddr) -> io::Result<bool> {
 /// If it cannot be made, or belongs to somebody else, or others may enter it.
 pub(crate) fn folder() -> io::Result<PathBuf> {
     let user = rustix::process::geteuid().as_raw();
-    let folder = match std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute()) {
-        Some(runtime) => runtime.join("ostia"),
-        None => std::env::temp_dir().join(format!("ostia-{user}")),
-    };
+    let folder =
+        match std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute()) {
+            Some(runtime) => runtime.join("ostia"),
+            None => std::env::temp_dir().join(format!("ostia-{user}")),
+        };
     match fs::DirBuilder::new().mode(0o700).create(&folder) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
             return Err(io::Error::new(error.kind(), format!("{}: {error}", folder.display())));
@@ -199,7 +201,11 @@ mod tests {
             socket().connect(&SockAddr::unix(&path).unwrap()).unwrap();
         }
         let left = fs::read_dir(folder.path()).unwrap().flatten();
-        assert_eq!(left.filter(|entry| entry.path().extension().is_some()).count(), 0, "a lock's file is left");
+        assert_eq!(
+            left.filter(|entry| entry.path().extension().is_some()).count(),
+            0,
+            "a lock's file is left"
+        );
     }
 
     #[test]

@@ -11,12 +11,7 @@ mod socket;
 mod transfer;
 pub(crate) mod uring;
 
-use std::{
-    io,
-    net::Shutdown,
-    os::fd::RawFd,
-    time::Duration,
-};
+use std::{io, net::Shutdown, os::fd::RawFd, time::Duration};
 
 use socket2::SockAddr;
 
@@ -173,7 +168,9 @@ impl System {
 
     pub(crate) fn driver(&self, config: &Config, quay: &'static Quay) -> io::Result<Driver> {
         match self {
-            System::Uring(system) => system.driver(config, quay).map(|driver| Driver::Uring(Box::new(driver))),
+            System::Uring(system) => {
+                system.driver(config, quay).map(|driver| Driver::Uring(Box::new(driver)))
+            }
             System::Epoll => epoll::Driver::open(quay).map(|driver| Driver::Epoll(Box::new(driver))),
         }
     }

@@ -9,7 +9,10 @@ pub struct SysPath(CString);
 impl SysPath {
     pub(crate) fn new(path: &Path) -> io::Result<SysPath> {
         CString::new(path.as_os_str().as_bytes()).map(SysPath).map_err(|_| {
-            io::Error::new(io::ErrorKind::InvalidInput, format!("a path with a zero byte: {}", path.display()))
+            io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("a path with a zero byte: {}", path.display()),
+            )
         })
     }
 

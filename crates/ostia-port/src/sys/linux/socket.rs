@@ -43,7 +43,11 @@ fn open(address: &Address, kind: Type, nonblocking: bool) -> io::Result<Socket> 
     Ok(socket)
 }
 
-pub(super) fn listen(address: &Address, options: &ListenOptions, nonblocking: bool) -> io::Result<(RawFd, Kind)> {
+pub(super) fn listen(
+    address: &Address,
+    options: &ListenOptions,
+    nonblocking: bool,
+) -> io::Result<(RawFd, Kind)> {
     let socket = open(address, Type::STREAM, nonblocking)?;
     let kind = match address {
         Address::Ip(address) => {

@@ -9,7 +9,10 @@
 
 use std::{
     io, ptr,
-    sync::{Mutex, MutexGuard, PoisonError, atomic::{Ordering, fence}},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{Ordering, fence},
+    },
     time::Duration,
 };
 
@@ -17,8 +20,8 @@ use socket2::SockAddr;
 use windows_sys::Win32::{
     Foundation::ERROR_OPERATION_ABORTED,
     Networking::WinSock::{
-        SOCKADDR, SOCKADDR_STORAGE, WSAECONNABORTED, WSAECONNREFUSED, WSAECONNRESET, WSAENETDOWN, WSAENETRESET,
-        WSAETIMEDOUT,
+        SOCKADDR, SOCKADDR_STORAGE, WSAECONNABORTED, WSAECONNREFUSED, WSAECONNRESET, WSAENETDOWN,
+        WSAENETRESET, WSAETIMEDOUT,
     },
     System::IO::{CancelIoEx, OVERLAPPED},
 };

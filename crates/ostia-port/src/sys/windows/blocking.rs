@@ -14,10 +14,7 @@ use std::{
 use windows_sys::Win32::Storage::FileSystem::FILE_FLAG_OVERLAPPED;
 
 use crate::{
-    op::{
-        Entry, EntryKind, FileCall, Metadata, OpenOptions, Outcome, Request,
-        slot::Flight,
-    },
+    op::{Entry, EntryKind, FileCall, Metadata, OpenOptions, Outcome, Request, slot::Flight},
     sys::error,
 };
 

@@ -13,7 +13,10 @@ use std::{
     io,
     os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle},
     ptr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::{AtomicBool, Ordering}},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -196,7 +199,8 @@ impl Timer {
         let steps = i64::try_from(wait.as_nanos().div_ceil(100)).unwrap_or(i64::MAX).max(1);
         let due = -steps;
         // SAFETY: the timer is open, and the time lives across the call.
-        let set = unsafe { SetWaitableTimer(self.0.as_raw_handle(), &raw const due, 0, None, ptr::null(), 0) };
+        let set =
+            unsafe { SetWaitableTimer(self.0.as_raw_handle(), &raw const due, 0, None, ptr::null(), 0) };
         if set == 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 }
@@ -239,13 +243,17 @@ impl Calls {
         let cancel = find(c"NtCancelWaitCompletionPacket")?;
         Some(Calls {
             // SAFETY: the function of that name has this signature.
-            create: unsafe { std::mem::transmute::<unsafe extern "system" fn() -> isize, CreatePacket>(create) },
+            create: unsafe {
+                std::mem::transmute::<unsafe extern "system" fn() -> isize, CreatePacket>(create)
+            },
             // SAFETY: as above.
             associate: unsafe {
                 std::mem::transmute::<unsafe extern "system" fn() -> isize, AssociatePacket>(associate)
             },
             // SAFETY: as above.
-            cancel: unsafe { std::mem::transmute::<unsafe extern "system" fn() -> isize, CancelPacket>(cancel) },
+            cancel: unsafe {
+                std::mem::transmute::<unsafe extern "system" fn() -> isize, CancelPacket>(cancel)
+            },
         })
     }
 }

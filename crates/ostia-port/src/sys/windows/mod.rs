@@ -61,7 +61,6 @@ use windows_sys::Win32::{
 };
 
 pub(crate) use self::path::SysPath;
-pub(crate) use self::{overlapped::Aside, socket::MessageHeader};
 use self::{
     clock::Clock,
     op::Step,
@@ -69,6 +68,7 @@ use self::{
     pipe::Place,
     sleepers::{Sleeper, Sleepers},
 };
+pub(crate) use self::{overlapped::Aside, socket::MessageHeader};
 use crate::{
     address::Address,
     handle::Kind,
@@ -246,7 +246,9 @@ impl Inner {
     fn lending(&self, flight: &Flight) -> &Arc<Lending> {
         self.lending.get_or_init(|| {
             let handle = flight.handle().expect("a receive is on a handle");
-            handle.port.new_lending(self.quay.get().expect("a berth was opened before anything was submitted"))
+            handle
+                .port
+                .new_lending(self.quay.get().expect("a berth was opened before anything was submitted"))
         })
     }
 
@@ -334,12 +336,20 @@ impl System {
         }
     }
 
-    pub(crate) fn listen_pipe(&self, address: &Address, options: &pipe::PipeOptions) -> io::Result<(Raw, Kind)> {
+    pub(crate) fn listen_pipe(
+        &self,
+        address: &Address,
+        options: &pipe::PipeOptions,
+    ) -> io::Result<(Raw, Kind)> {
         let server = pipe::Server::new(&self.shared.port, path_of(address)?, options)?;
         Ok((raw_place(Place::Server(server)), Kind::Pipe))
     }
 
-    pub(crate) fn pipe_stream(&self, address: &Address, options: &pipe::PipeOptions) -> io::Result<(Raw, Kind)> {
+    pub(crate) fn pipe_stream(
+        &self,
+        address: &Address,
+        options: &pipe::PipeOptions,
+    ) -> io::Result<(Raw, Kind)> {
         pipe::name(path_of(address)?)?;
         let client = pipe::Client::new(&self.shared.port, options.is_message());
         Ok((raw_place(Place::Client(client)), Kind::Pipe))

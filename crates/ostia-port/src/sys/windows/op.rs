@@ -11,18 +11,18 @@ use std::{
 
 use windows_sys::Win32::{
     Foundation::{
-        ERROR_ACCESS_DENIED, ERROR_BROKEN_PIPE, ERROR_CONNECTION_ABORTED, ERROR_FILE_NOT_FOUND, ERROR_HANDLE_EOF, ERROR_MORE_DATA,
-        ERROR_NO_DATA, ERROR_OPERATION_ABORTED, ERROR_PIPE_BUSY, ERROR_PIPE_CONNECTED, ERROR_PIPE_NOT_CONNECTED,
-        ERROR_PORT_UNREACHABLE, HANDLE,
+        ERROR_ACCESS_DENIED, ERROR_BROKEN_PIPE, ERROR_CONNECTION_ABORTED, ERROR_FILE_NOT_FOUND,
+        ERROR_HANDLE_EOF, ERROR_MORE_DATA, ERROR_NO_DATA, ERROR_OPERATION_ABORTED, ERROR_PIPE_BUSY,
+        ERROR_PIPE_CONNECTED, ERROR_PIPE_NOT_CONNECTED, ERROR_PORT_UNREACHABLE, HANDLE,
     },
     Networking::WinSock::{WSABUF, WSAECONNRESET, WSAEMSGSIZE, WSAENETRESET, WSAENOTCONN},
 };
 
 use super::{
     Inner, KEY_GO, KEY_NOP, OsRequest, accept, afd, error,
-    raw::RawRequest,
     overlapped::{self, Answer, Issued, issue},
     pipe::{self, Place},
+    raw::RawRequest,
     socket,
 };
 use crate::{
@@ -68,7 +68,9 @@ pub(super) fn start(shared: &Inner, flight: Flight, sink: &mut Sink) -> Step {
     match flight.request() {
         Request::Nop => bounce(shared, flight, KEY_NOP),
         // Their results may come at once, and none may be told inside `submit`.
-        Request::Accept { many: true } | Request::ReceiveManaged { many: true } => bounce(shared, flight, KEY_GO),
+        Request::Accept { many: true } | Request::ReceiveManaged { many: true } => {
+            bounce(shared, flight, KEY_GO)
+        }
         _ => run(shared, flight, sink),
     }
 }
@@ -420,7 +422,9 @@ fn accept_pipe(shared: &Inner, flight: Flight) -> Called {
             unsafe { pipe::connect(instance, overlapped) }
         })),
         // As many instances as there may be serve their clients: one of them will be done some time.
-        Err(error) if matches!(error.raw_os_error(), Some(BUSY | DENIED)) => Called::Not(retry(shared, flight)),
+        Err(error) if matches!(error.raw_os_error(), Some(BUSY | DENIED)) => {
+            Called::Not(retry(shared, flight))
+        }
         Err(error) => failed(flight, &error),
     }
 }

@@ -5,6 +5,7 @@
 //! from the moment they are made, because the wait for a client is told through it.
 
 use std::{
+    hash::{BuildHasher, RandomState},
     io,
     os::windows::{
         ffi::OsStrExt,
@@ -12,27 +13,30 @@ use std::{
     },
     path::Path,
     ptr,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, atomic::{AtomicU32, Ordering}},
-    hash::{BuildHasher, RandomState},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use windows_sys::Win32::{
     Foundation::{
-        ERROR_ACCESS_DENIED, ERROR_PIPE_BUSY, ERROR_IO_PENDING, ERROR_MORE_DATA, ERROR_PIPE_NOT_CONNECTED, GetLastError, HANDLE, INVALID_HANDLE_VALUE,
+        ERROR_ACCESS_DENIED, ERROR_IO_PENDING, ERROR_MORE_DATA, ERROR_PIPE_BUSY, ERROR_PIPE_NOT_CONNECTED,
+        GetLastError, HANDLE, INVALID_HANDLE_VALUE,
     },
     Security::{RevertToSelf, SECURITY_ATTRIBUTES},
     Storage::FileSystem::{
-        CreateFileW, FILE_FLAG_FIRST_PIPE_INSTANCE, FILE_FLAG_OVERLAPPED, FILE_READ_ATTRIBUTES, FILE_READ_DATA,
-        FILE_WRITE_ATTRIBUTES, FILE_WRITE_DATA, OPEN_EXISTING, PIPE_ACCESS_DUPLEX, READ_CONTROL, ReadFile,
-        SECURITY_IDENTIFICATION, SECURITY_SQOS_PRESENT, SYNCHRONIZE, WriteFile,
+        CreateFileW, FILE_FLAG_FIRST_PIPE_INSTANCE, FILE_FLAG_OVERLAPPED, FILE_READ_ATTRIBUTES,
+        FILE_READ_DATA, FILE_WRITE_ATTRIBUTES, FILE_WRITE_DATA, OPEN_EXISTING, PIPE_ACCESS_DUPLEX,
+        READ_CONTROL, ReadFile, SECURITY_IDENTIFICATION, SECURITY_SQOS_PRESENT, SYNCHRONIZE, WriteFile,
     },
     System::{
         IO::OVERLAPPED,
         Pipes::{
-            ConnectNamedPipe, CreateNamedPipeW, DisconnectNamedPipe, GetNamedPipeClientProcessId, GetNamedPipeInfo,
-            GetNamedPipeServerProcessId, ImpersonateNamedPipeClient, PIPE_SERVER_END, PIPE_READMODE_BYTE,
-            PIPE_READMODE_MESSAGE, PIPE_REJECT_REMOTE_CLIENTS, PIPE_TYPE_BYTE, PIPE_TYPE_MESSAGE,
-            PIPE_UNLIMITED_INSTANCES, PIPE_WAIT, SetNamedPipeHandleState,
+            ConnectNamedPipe, CreateNamedPipeW, DisconnectNamedPipe, GetNamedPipeClientProcessId,
+            GetNamedPipeInfo, GetNamedPipeServerProcessId, ImpersonateNamedPipeClient, PIPE_READMODE_BYTE,
+            PIPE_READMODE_MESSAGE, PIPE_REJECT_REMOTE_CLIENTS, PIPE_SERVER_END, PIPE_TYPE_BYTE,
+            PIPE_TYPE_MESSAGE, PIPE_UNLIMITED_INSTANCES, PIPE_WAIT, SetNamedPipeHandleState,
         },
     },
 };
@@ -193,8 +197,11 @@ impl Server {
             open_mode |= FILE_FLAG_FIRST_PIPE_INSTANCE;
         }
         let mut pipe_mode = PIPE_WAIT;
-        pipe_mode |=
-            if message { PIPE_TYPE_MESSAGE | PIPE_READMODE_MESSAGE } else { PIPE_TYPE_BYTE | PIPE_READMODE_BYTE };
+        pipe_mode |= if message {
+            PIPE_TYPE_MESSAGE | PIPE_READMODE_MESSAGE
+        } else {
+            PIPE_TYPE_BYTE | PIPE_READMODE_BYTE
+        };
         if reject_remote {
             pipe_mode |= PIPE_REJECT_REMOTE_CLIENTS;
         }
@@ -307,9 +314,8 @@ pub(super) fn open_end(name: &[u16]) -> io::Result<OwnedHandle> {
         | SYNCHRONIZE;
     let flags = FILE_FLAG_OVERLAPPED | SECURITY_SQOS_PRESENT | SECURITY_IDENTIFICATION;
     // SAFETY: the name ends with a zero and lives across the call; no attributes and no template are fine.
-    let handle = unsafe {
-        CreateFileW(name.as_ptr(), access, 0, ptr::null(), OPEN_EXISTING, flags, ptr::null_mut())
-    };
+    let handle =
+        unsafe { CreateFileW(name.as_ptr(), access, 0, ptr::null(), OPEN_EXISTING, flags, ptr::null_mut()) };
     owned(handle)
 }
 
@@ -386,7 +392,9 @@ fn check(done: i32) -> io::Result<()> {
 fn is_server(pipe: HANDLE) -> io::Result<bool> {
     let mut flags = 0;
     // SAFETY: the flags live across the call; a handle that is no pipe is an error.
-    check(unsafe { GetNamedPipeInfo(pipe, &raw mut flags, ptr::null_mut(), ptr::null_mut(), ptr::null_mut()) })?;
+    check(unsafe {
+        GetNamedPipeInfo(pipe, &raw mut flags, ptr::null_mut(), ptr::null_mut(), ptr::null_mut())
+    })?;
     Ok(flags & PIPE_SERVER_END != 0)
 }
 

@@ -1,11 +1,6 @@
 //! The raw door: adopted handles, and overlapped calls that this crate has no word for.
 
-use std::{
-    convert::Infallible,
-    fmt, io,
-    os::windows::io::RawHandle,
-    ptr,
-};
+use std::{convert::Infallible, fmt, io, os::windows::io::RawHandle, ptr};
 
 use windows_sys::{
     Wdk::Storage::FileSystem::{FileIoCompletionNotificationInformation, NtQueryInformationFile},
@@ -80,7 +75,12 @@ impl RawRequest {
     /// # Safety
     ///
     /// The operation is good, and this is the first time.
-    pub(super) unsafe fn start(operation: *mut (), request: StartFn, handle: HANDLE, to: *mut OVERLAPPED) -> Said {
+    pub(super) unsafe fn start(
+        operation: *mut (),
+        request: StartFn,
+        handle: HANDLE,
+        to: *mut OVERLAPPED,
+    ) -> Said {
         // SAFETY: the caller's promise; the function was made for this operation's type.
         match unsafe { request(operation, handle, to) } {
             Started::Done => Said::Done,

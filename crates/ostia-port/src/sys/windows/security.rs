@@ -4,10 +4,15 @@
 //! inherited, and who is not named has no rights. Nobody but the owner and the system may make further instances
 //! of the name; callers over the network are denied by name, unless remote clients are let in.
 
-use std::{fmt, io, os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle}, ptr};
+use std::{
+    fmt, io,
+    os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle},
+    ptr,
+};
 
 use windows_sys::Win32::{
     Foundation::{HANDLE, LocalFree},
+    Globalization::lstrlenW,
     Security::{
         Authorization::{
             ConvertSidToStringSidW, ConvertStringSecurityDescriptorToSecurityDescriptorW, SDDL_REVISION_1,
@@ -15,7 +20,6 @@ use windows_sys::Win32::{
         GetTokenInformation, PSECURITY_DESCRIPTOR, PSID, TOKEN_GROUPS, TOKEN_INFORMATION_CLASS, TOKEN_QUERY,
         TOKEN_USER, TokenLogonSid, TokenUser,
     },
-    Globalization::lstrlenW,
     System::Threading::{
         GetCurrentProcess, GetCurrentThread, OpenProcess, OpenProcessToken, OpenThreadToken,
         PROCESS_QUERY_LIMITED_INFORMATION,

@@ -14,12 +14,12 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use windows_sys::{
     Win32::{
         Networking::WinSock::{
-            LPFN_ACCEPTEX, LPFN_CONNECTEX, LPFN_GETACCEPTEXSOCKADDRS,
-            SIO_GET_EXTENSION_FUNCTION_POINTER, SIO_UDP_CONNRESET, SIO_UDP_NETRESET, SO_ACCEPTCONN,
-            SO_EXCLUSIVEADDRUSE, SO_PROTOCOL_INFOW, SO_TYPE, SO_UPDATE_ACCEPT_CONTEXT, SO_UPDATE_CONNECT_CONTEXT, SOCKADDR,
-            SOCKADDR_STORAGE, SOCKET, SOL_SOCKET, WSA_IO_PENDING, WSABUF, WSADATA, WSAEMSGSIZE, WSAGetLastError,
-            WSAID_ACCEPTEX, WSAID_CONNECTEX, WSAID_GETACCEPTEXSOCKADDRS, WSAIoctl, WSAPROTOCOL_INFOW, WSARecv,
-            WSARecvFrom, WSASend, WSASendTo, WSAStartup, XP1_IFS_HANDLES, getsockopt, setsockopt,
+            LPFN_ACCEPTEX, LPFN_CONNECTEX, LPFN_GETACCEPTEXSOCKADDRS, SIO_GET_EXTENSION_FUNCTION_POINTER,
+            SIO_UDP_CONNRESET, SIO_UDP_NETRESET, SO_ACCEPTCONN, SO_EXCLUSIVEADDRUSE, SO_PROTOCOL_INFOW,
+            SO_TYPE, SO_UPDATE_ACCEPT_CONTEXT, SO_UPDATE_CONNECT_CONTEXT, SOCKADDR, SOCKADDR_STORAGE, SOCKET,
+            SOL_SOCKET, WSA_IO_PENDING, WSABUF, WSADATA, WSAEMSGSIZE, WSAGetLastError, WSAID_ACCEPTEX,
+            WSAID_CONNECTEX, WSAID_GETACCEPTEXSOCKADDRS, WSAIoctl, WSAPROTOCOL_INFOW, WSARecv, WSARecvFrom,
+            WSASend, WSASendTo, WSAStartup, XP1_IFS_HANDLES, getsockopt, setsockopt,
         },
         System::IO::OVERLAPPED,
     },
@@ -405,9 +405,8 @@ pub(super) unsafe fn connect(socket: usize, to: &SockAddr, overlapped: *mut OVER
     Borrowed::new(socket).bind(&any.into())?;
     let connect = extensions(socket, to.is_ipv6())?.connect.expect("a lookup that succeeds gives a function");
     // SAFETY: the caller's promise.
-    let done = unsafe {
-        connect(socket, to.as_ptr().cast(), to.len(), ptr::null(), 0, ptr::null_mut(), overlapped)
-    };
+    let done =
+        unsafe { connect(socket, to.as_ptr().cast(), to.len(), ptr::null(), 0, ptr::null_mut(), overlapped) };
     Ok(if done != 0 { Said::Done } else { said_last() })
 }
 

@@ -44,7 +44,8 @@ fn each_operation_is_told_its_own_identity_status_and_bytes() {
     let mut berth = port.berth().expect("a berth");
     let (_folder, file) = overlapped_file();
     let foreign = port.adopt(file).expect("an overlapped handle");
-    let own = [(0, 11, Ok(11)), (STATUS_BUFFER_OVERFLOW, 22, Ok(22)), (STATUS_PIPE_BROKEN, 0, Err(Some(109)))];
+    let own =
+        [(0, 11, Ok(11)), (STATUS_BUFFER_OVERFLOW, 22, Ok(22)), (STATUS_PIPE_BROKEN, 0, Err(Some(109)))];
     let (tell, told) = mpsc::channel();
     let mut calls: Vec<_> = (0..own.len())
         .map(|place| {
@@ -101,7 +102,8 @@ fn packets_of_nobody_are_counted_and_nothing_else() {
 fn sockets_of_the_system_s_own_provider_skip_packets_and_listeners_do_not() {
     socket::start_up().expect("Winsock");
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
-    let client = std::net::TcpStream::connect(listener.local_addr().expect("its address")).expect("a connection");
+    let client =
+        std::net::TcpStream::connect(listener.local_addr().expect("its address")).expect("a connection");
     let raw = |socket: &dyn std::os::windows::io::AsRawSocket| socket.as_raw_socket() as usize;
     assert!(!socket::may_skip(raw(&listener)));
     assert!(socket::may_skip(raw(&client)), "there is no layered provider on a test machine");

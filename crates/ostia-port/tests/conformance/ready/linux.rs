@@ -159,7 +159,8 @@ fn a_file_is_always_ready_or_refused(stage: &Stage) {
     let (foreign, ..) = adopted(stage, &desk);
     drop(foreign);
     let file = std::fs::File::open("/proc/self/exe").expect("this program is a file");
-    let told = desk.port.adopt(OwnedFd::from(file)).map(|foreign| desk.run(Ready::new(&foreign, Readiness::Read)).0);
+    let told =
+        desk.port.adopt(OwnedFd::from(file)).map(|foreign| desk.run(Ready::new(&foreign, Readiness::Read)).0);
     match told {
         Ok(Ok(())) => {}
         Ok(Err(error)) | Err(error) => assert!(error.raw_os_error().is_some(), "{error}"),

@@ -331,7 +331,9 @@ fn read_from_memory(flight: &mut Flight, budget: &mut usize) -> Option<Outcome> 
     let mut allowed = INLINE_MAX.min(*budget);
     while allowed > 0 {
         let (one, slices, count, offset) = match *flight.request() {
-            Request::ReadAt { buffer, len, offset } => (Some(sys::slice(buffer, len.min(allowed))), null(), 1, offset),
+            Request::ReadAt { buffer, len, offset } => {
+                (Some(sys::slice(buffer, len.min(allowed))), null(), 1, offset)
+            }
             Request::ReadVectoredAt { slices, count, offset } if room(slices, count) <= allowed => {
                 (None, slices.cast_const(), count, offset)
             }

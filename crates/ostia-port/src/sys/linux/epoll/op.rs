@@ -104,7 +104,12 @@ pub(super) fn attempt(flight: &mut Flight, buffers: &mut Buffers) -> Step {
 
 /// As [`attempt`], for an operation that yields many results. Only during a wait. `lacked`: what was tried last failed
 /// for want of descriptors, and that has been told.
-pub(super) fn attempt_many(flight: &mut Flight, buffers: &mut Buffers, lacked: bool, sink: &mut Sink) -> Step {
+pub(super) fn attempt_many(
+    flight: &mut Flight,
+    buffers: &mut Buffers,
+    lacked: bool,
+    sink: &mut Sink,
+) -> Step {
     let Some(handle) = flight.handle() else {
         return Step::Ended(Outcome::error(error::CODE_UNSUPPORTED));
     };

@@ -297,7 +297,10 @@ impl Registry {
             let place = key as u32;
             let entry = &mut self.entries[place as usize];
             debug_assert_eq!(u64::from(entry.generation), key >> 32, "an entry has one handle");
-            debug_assert!(entry.halves.iter().all(|half| half.flight.is_none()), "operations keep the handle");
+            debug_assert!(
+                entry.halves.iter().all(|half| half.flight.is_none()),
+                "operations keep the handle"
+            );
             entry.generation = entry.generation.wrapping_add(1);
             entry.armed = None;
             entry.halves = Default::default();

@@ -86,7 +86,8 @@ mod tests {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; 4];
         for nanoseconds in [true, false] {
             let mut sleep = Sleep { nanoseconds };
-            for timeout in [Duration::from_nanos(1), Duration::from_micros(300), Duration::from_micros(1500)] {
+            for timeout in [Duration::from_nanos(1), Duration::from_micros(300), Duration::from_micros(1500)]
+            {
                 let began = Instant::now();
                 assert_eq!(sleep.wait(epoll.as_raw_fd(), &mut events, Some(timeout)).unwrap(), 0);
                 assert!(began.elapsed() >= timeout, "{timeout:?}, {sleep:?}");

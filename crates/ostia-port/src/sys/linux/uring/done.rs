@@ -7,15 +7,10 @@ use std::{
 
 use io_uring::cqueue;
 
-use super::{
-    Driver, lent::Buffers, op, stat::Rooms,
-};
+use super::{Driver, lent::Buffers, op, stat::Rooms};
 use crate::{
     error::Class,
-    op::{
-        AcceptMany, FileCall, Outcome, ReceiveManagedMany, Request,
-        slot::Flight,
-    },
+    op::{AcceptMany, FileCall, Outcome, ReceiveManagedMany, Request, slot::Flight},
     sink::Sink,
     sys::{
         self, error,

@@ -32,18 +32,10 @@ mod ring;
 mod stat;
 mod wake;
 
-use std::{
-    collections::VecDeque,
-    io, mem,
-    time::Duration,
-};
+use std::{collections::VecDeque, io, mem, time::Duration};
 
 use io_uring::{cqueue, opcode, squeue};
 
-pub(crate) use self::{
-    op::{Aside, Memo},
-    wake::Waker,
-};
 pub use self::probe::{RingLevel, RingOptions};
 use self::{
     done::Resting,
@@ -52,6 +44,10 @@ use self::{
     ring::{Entered, Ring},
     stat::Rooms,
     wake::Alarm,
+};
+pub(crate) use self::{
+    op::{Aside, Memo},
+    wake::Waker,
 };
 use crate::{
     op::{
@@ -150,7 +146,10 @@ pub(crate) struct Driver {
 
 impl std::fmt::Debug for Driver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Driver").field("kernel", &self.kernel).field("in_kernel", &self.in_kernel).finish_non_exhaustive()
+        f.debug_struct("Driver")
+            .field("kernel", &self.kernel)
+            .field("in_kernel", &self.in_kernel)
+            .finish_non_exhaustive()
     }
 }
 
@@ -264,7 +263,12 @@ impl Driver {
         }
     }
 
-    pub(crate) fn wait(&mut self, timeout: Option<Duration>, slots: &Owned, sink: &mut Sink) -> io::Result<()> {
+    pub(crate) fn wait(
+        &mut self,
+        timeout: Option<Duration>,
+        slots: &Owned,
+        sink: &mut Sink,
+    ) -> io::Result<()> {
         // In this order: a receive that finds no buffer now is seen by `resume`, which asks to be woken for one.
         self.hand_over_waiting(sink);
         let timeout = self.resume(timeout, sink);

@@ -224,7 +224,10 @@ fn file_entry(
     let here = types::Fd(libc::AT_FDCWD);
     Entry::Ring(match call {
         FileCall::Open { path, options } if kernel.ops.open => {
-            opcode::OpenAt::new(here, path.as_c_str().as_ptr()).flags(open_flags(*options)).mode(0o666).build()
+            opcode::OpenAt::new(here, path.as_c_str().as_ptr())
+                .flags(open_flags(*options))
+                .mode(0o666)
+                .build()
         }
         FileCall::Metadata { path, follow, .. } if kernel.ops.metadata => {
             let flags = if *follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };

@@ -325,8 +325,7 @@ impl Ring {
 
     fn register<T>(&self, what: libc::c_uint, arg: *mut T, count: u32) -> io::Result<i64> {
         // SAFETY: the callers are below and above: `arg` leads to what `what` asks for, and lives across the call.
-        let done =
-            unsafe { libc::syscall(libc::SYS_io_uring_register, self.descriptor(), what, arg, count) };
+        let done = unsafe { libc::syscall(libc::SYS_io_uring_register, self.descriptor(), what, arg, count) };
         if done < 0 { Err(io::Error::last_os_error()) } else { Ok(done) }
     }
 
@@ -523,9 +522,7 @@ impl Drop for Ring {
 fn call<T>(ring: RawFd, entries: u32, want: u32, flags: EnterFlags, arg: *const T) -> libc::c_long {
     // SAFETY: `arg` is null, or a getevents argument (as the flags say) that lives across the call, as does the
     // time it points to.
-    unsafe {
-        libc::syscall(libc::SYS_io_uring_enter, ring, entries, want, flags.bits(), arg, size_of::<T>())
-    }
+    unsafe { libc::syscall(libc::SYS_io_uring_enter, ring, entries, want, flags.bits(), arg, size_of::<T>()) }
 }
 
 /// `struct io_uring_probe`: what the kernel says of each operation.

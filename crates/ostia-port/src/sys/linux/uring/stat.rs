@@ -63,15 +63,14 @@ fn metadata(told: &libc::statx) -> Metadata {
     let modified = (told.stx_mask & libc::STATX_MTIME != 0).then(|| {
         let part = Duration::from_nanos(told.stx_mtime.tv_nsec.into());
         let seconds = Duration::from_secs(told.stx_mtime.tv_sec.unsigned_abs());
-        if told.stx_mtime.tv_sec >= 0 { UNIX_EPOCH.checked_add(seconds) } else { UNIX_EPOCH.checked_sub(seconds) }
-            .and_then(|whole: SystemTime| whole.checked_add(part))
+        if told.stx_mtime.tv_sec >= 0 {
+            UNIX_EPOCH.checked_add(seconds)
+        } else {
+            UNIX_EPOCH.checked_sub(seconds)
+        }
+        .and_then(|whole: SystemTime| whole.checked_add(part))
     });
-    Metadata {
-        kind,
-        len: told.stx_size,
-        modified: modified.flatten(),
-        read_only: told.stx_mode & 0o222 == 0,
-    }
+    Metadata { kind, len: told.stx_size, modified: modified.flatten(), read_only: told.stx_mode & 0o222 == 0 }
 }
 
 #[cfg(test)]
