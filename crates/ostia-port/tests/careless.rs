@@ -88,11 +88,13 @@ fn until_asleep(thread: &std::path::Path) {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn this_thread() {}
+fn this_thread() -> thread::Thread {
+    thread::current()
+}
 
 /// Elsewhere nobody tells; it is about to.
 #[cfg(not(target_os = "linux"))]
-fn until_asleep((): &()) {
+fn until_asleep(_: &thread::Thread) {
     thread::yield_now();
 }
 
