@@ -230,7 +230,8 @@ impl Berth {
     fn turn(&mut self, batch: &mut Batch, timeout: Option<Duration>) -> io::Result<()> {
         let share = self.share(batch.limit);
         self.settle();
-        self.take_posts(batch, share);
+        // Half of what there is room for: posts without end are not to keep completions away.
+        self.take_posts(batch, share.div_ceil(2));
         let mut timeout = if batch.packets.is_empty() && self.sink.is_empty() && !self.is_closing() {
             self.next_timeout(timeout)
         } else {

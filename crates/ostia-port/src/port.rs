@@ -473,6 +473,10 @@ impl Port {
         }
         let pushed = self.shared.posts.push(payload);
         pushed.map_err(|payload| PostError { payload, kind: io::ErrorKind::WouldBlock })?;
+        if self.shared.is_closing() && self.shared.berth_count() == 0 {
+            // The port closed meanwhile, and nobody is left to take it: what it holds is not to stay.
+            while self.shared.posts.pop().is_some() {}
+        }
         if let Err(error) = self.shared.ring_one() {
             // It is in the queue: the next wait of any berth takes it.
             tracing::warn!(%error, "a berth could not be woken");

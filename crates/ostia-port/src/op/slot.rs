@@ -370,11 +370,10 @@ impl Slot {
         }
     }
 
-    /// Marks an operation under way as to be cancelled; the caller sees to it itself.
-    pub(crate) fn mark_cancelled(&'static self) {
-        if let Some(_pin) = self.pin() {
-            self.state.mark_cancelled();
-        }
+    /// Marks an operation under way as to be cancelled; the caller sees to it itself, and is the owner of the slab:
+    /// nobody else could use the slot for another operation meanwhile.
+    pub(crate) fn mark_cancelled(&self) {
+        self.state.mark_cancelled();
     }
 
     pub(crate) fn is_done(&self) -> bool {

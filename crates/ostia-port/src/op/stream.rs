@@ -144,6 +144,10 @@ impl<B: IoBuf> Slices<B> {
             let why = format!("{} buffers in one operation; {SLICES_MAX} is the most", self.buffers.len());
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
+        if self.buffers.iter().any(|buffer| buffer.init_len() > sys::SLICE_MAX) {
+            let why = format!("a buffer of more than {} bytes in a vectored operation", sys::SLICE_MAX);
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
         Ok(())
     }
 

@@ -74,7 +74,7 @@ impl State {
         before.is_some_and(|before| before & QUEUED == 0)
     }
 
-    /// Marks an operation under way as to be cancelled; the caller, who has it pinned, sees to it.
+    /// Marks an operation under way as to be cancelled; the caller sees to it.
     pub(crate) fn mark_cancelled(&self) {
         // Only while it lives: it may end meanwhile, and a bit that is set on a free slot would be the next operation's.
         self.change(|state| (state & (LIVE | DONE) == LIVE).then_some(state | CANCEL));

@@ -72,8 +72,8 @@ cfg_select! {
 #[cfg(feature = "sim")]
 pub(crate) use os::parts;
 pub(crate) use os::{
-    Aside, Memo, MessageHeader, Options, OsRequest, Raw, Slice, SysPath, blocking, error, known_peer,
-    local_path, raw_of, shown, slice, socket_path,
+    Aside, Memo, MessageHeader, Options, OsRequest, Raw, SLICE_MAX, Slice, SysPath, blocking, error,
+    known_peer, local_path, raw_of, shown, slice, socket_path,
 };
 
 /// One thread's part of a back end. What its methods owe is written above.

@@ -78,6 +78,9 @@ pub enum OsRequest {
     },
 }
 
+/// The longest slice of a vectored operation: the kernel counts with a sign.
+pub(crate) const SLICE_MAX: usize = isize::MAX as usize;
+
 pub(crate) fn slice(base: *mut u8, len: usize) -> Slice {
     libc::iovec { iov_base: base.cast(), iov_len: len }
 }

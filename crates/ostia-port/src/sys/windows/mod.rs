@@ -140,6 +140,9 @@ pub(crate) fn local_path(name: &str) -> io::Result<PathBuf> {
     Ok(PathBuf::from(format!(r"\\.\pipe\{name}")))
 }
 
+/// The longest slice of a vectored operation: a WSABUF counts in 32 bits.
+pub(crate) const SLICE_MAX: usize = u32::MAX as usize;
+
 pub(crate) fn slice(base: *mut u8, len: usize) -> Slice {
     Slice { len: u32::try_from(len).unwrap_or(u32::MAX), buf: base }
 }
