@@ -9,6 +9,8 @@
 //! | [`signals`] | the wish of a user or of the system that the program ends |
 //! | [`peer`] | who is at the other end of a local connection |
 //! | [`limits`] | descriptors, locked memory, CPU time |
+//! | [`forks`] | whether this process was forked off another one |
+//! | [`timing`] | how exactly a thread's waits end |
 //!
 //! ```
 //! let topology = ostia_os::topology::Topology::detect()?;
@@ -21,6 +23,7 @@
 
 pub mod affinity;
 mod cpus;
+pub mod forks;
 pub mod limits;
 pub mod map;
 pub mod memory;
@@ -28,6 +31,7 @@ pub mod peer;
 pub mod signals;
 #[expect(unsafe_code, reason = "system calls; each block states what it rests on")]
 mod sys;
+pub mod timing;
 pub mod topology;
 
 pub use cpus::{CpuSet, UnreadableCpus};

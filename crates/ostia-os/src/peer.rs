@@ -12,7 +12,7 @@ use crate::sys;
 /// |---|---|
 /// | Linux | `Peer::of_socket`, of a connected Unix socket |
 /// | Windows | `Peer::of_pipe_client` and `Peer::of_pipe_server`, of a named pipe |
-/// | both | [`Peer::current`], this process |
+/// | both | [`Peer::of`], of either, and [`Peer::current`], this process |
 #[derive(Debug)]
 pub struct Peer {
     pid: Option<u32>,
@@ -32,6 +32,16 @@ impl Peer {
     /// The system's.
     pub fn current() -> io::Result<Peer> {
         sys::peer::current()
+    }
+
+    /// Who is at the other end of a local connection: a Unix socket, or a named pipe whose other end is the side that is
+    /// said. See `Peer::of_socket`, `Peer::of_pipe_client` and `Peer::of_pipe_server`.
+    ///
+    /// # Errors
+    ///
+    /// The system's: not connected, above all.
+    pub fn of(end: &impl LocalEnd, other: Side) -> io::Result<Peer> {
+        sys::peer::of(end, other)
     }
 
     /// The number of the process, where it can be seen. It says who connected, and says little once that process has
@@ -63,6 +73,17 @@ impl Peer {
     pub fn same_user(&self, other: &Peer) -> bool {
         self.user.is_same(&other.user)
     }
+}
+
+pub use crate::sys::peer::LocalEnd;
+
+/// The sides of a local connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// Whoever connected.
+    Client,
+    /// Whoever listened.
+    Server,
 }
 
 /// A user of the system.

@@ -12,6 +12,8 @@
 //!   `Doorbell`: what of a subscription can be polled. `ignore_broken_pipes()`.
 //! - `peer`: `current()`, `Process` (a handle that outlives the number), and the ways a `Peer` is found.
 //! - `limits`: `descriptors()`, `raise_descriptors()`, `locked_memory()`, `cpu_quota(allowed)`.
+//! - `forks`: `watch()`, from which on `count()` counts.
+//! - `timing`: `be_punctual()`, for the calling thread.
 
 #[cfg(target_os = "linux")]
 mod linux;

@@ -8,7 +8,7 @@ use std::{
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::peer::{Peer, User};
+use crate::peer::{Peer, Side, User};
 
 /// A process, held: its number is not given to another while this lives.
 #[derive(Debug)]
@@ -21,6 +21,16 @@ impl Process {
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         Ok(rustix::io::retry_on_intr(|| poll(&mut fds, Some(&now)))? == 0)
     }
+}
+
+/// One end of a local connection, as this system has it: a descriptor here, a handle on Windows.
+pub trait LocalEnd: AsFd {}
+
+impl<T: AsFd> LocalEnd for T {}
+
+/// A socket says by itself who is at its other end.
+pub(crate) fn of(end: &impl LocalEnd, _other: Side) -> io::Result<Peer> {
+    Peer::of_socket(end)
 }
 
 pub(crate) fn current() -> io::Result<Peer> {

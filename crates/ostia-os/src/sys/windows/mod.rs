@@ -1,10 +1,12 @@
 //! Windows, from version 10 on, 64 bits.
 
 pub(crate) mod affinity;
+pub(crate) mod forks;
 pub(crate) mod limits;
 pub(crate) mod memory;
 pub(crate) mod peer;
 pub(crate) mod signals;
+pub(crate) mod timing;
 pub(crate) mod topology;
 
 use std::io;

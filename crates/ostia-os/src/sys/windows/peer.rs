@@ -22,7 +22,7 @@ use windows_sys::{
 };
 
 use super::outcome;
-use crate::peer::{Peer, Sid, User};
+use crate::peer::{Peer, Sid, Side, User};
 
 /// A process, held: its number is not given to another while this lives.
 #[derive(Debug)]
@@ -51,6 +51,18 @@ impl Process {
 
     fn user(&self) -> io::Result<User> {
         user_of(self.0.as_raw_handle())
+    }
+}
+
+/// One end of a local connection, as this system has it: a handle here, a descriptor elsewhere.
+pub trait LocalEnd: AsHandle {}
+
+impl<T: AsHandle> LocalEnd for T {}
+
+pub(crate) fn of(end: &impl LocalEnd, other: Side) -> io::Result<Peer> {
+    match other {
+        Side::Client => Peer::of_pipe_client(end),
+        Side::Server => Peer::of_pipe_server(end),
     }
 }
 
