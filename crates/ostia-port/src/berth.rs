@@ -3,8 +3,9 @@
 use std::{error::Error, fmt, io, time::Duration};
 
 use crate::{
+    bell::Bell,
     op::{
-        Op, Request,
+        Op, Outcome, Request,
         slab::Owned,
         slot::{At, BACK, CANCEL, Flight, GO, Slot},
     },
@@ -19,14 +20,24 @@ use crate::{
 
 /// How long a berth that is merely dropped waits for its operations.
 const DROP_DEADLINE: Duration = Duration::from_secs(1);
+/// A closing berth whose wait fails looks so often whether what it has ends elsewhere: nothing would wake it.
+const FAILED_PAUSE: Duration = Duration::from_millis(1);
 
-/// An operation that was not begun; it comes back.
+/// An operation, or a job, that was not begun; it comes back.
 pub struct Refused<O> {
-    /// The operation.
+    /// The operation, or the job.
     pub op: O,
-    /// Why not: `WouldBlock` if as many are under way as may be, `NotConnected` if the port is closing,
+    /// Why not: `WouldBlock` if as many are under way or wait as may, `NotConnected` if the port is closing,
     /// `InvalidInput` if no system could do it.
     pub error: io::Error,
+}
+
+impl<O: Op> Refused<O> {
+    /// Why it was not begun, and what the operation gives back in any case: its buffers.
+    pub fn give_back(self) -> (io::Error, O::Back) {
+        let (_, back) = self.op.finish(Outcome::error(sys::error::CODE_OTHER));
+        (self.error, back)
+    }
 }
 
 impl<O> fmt::Debug for Refused<O> {
@@ -37,7 +48,7 @@ impl<O> fmt::Debug for Refused<O> {
 
 impl<O> fmt::Display for Refused<O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "an operation was not begun: {}", self.error)
+        write!(f, "it was not begun: {}", self.error)
     }
 }
 
@@ -87,10 +98,15 @@ impl Report {
 pub struct Berth {
     port: Port,
     quay: &'static Quay,
+    bell: Bell,
     driver: AnyDriver,
     sink: Sink,
     slots: Owned,
     submitted: u64,
+    /// An operation was refused because there was no room, and no wait has returned since because there is.
+    wants_room: bool,
+    /// There are no offload threads: this one does their work when it waits.
+    works: bool,
     open: bool,
 }
 
@@ -106,10 +122,13 @@ impl Berth {
         Ok(Berth {
             port: port.clone(),
             quay,
+            bell: Bell::new(quay, driver.caller()),
             driver,
             sink: Sink::new(quay, std::sync::Arc::clone(&shared.offload)),
             slots: Owned::claim(quay, shared.config.ops_max),
             submitted: 0,
+            wants_room: false,
+            works: shared.offload.is_here(),
             open: true,
         })
     }
@@ -118,6 +137,24 @@ impl Berth {
     #[cfg(feature = "sim")]
     pub(crate) fn slots_in_use(&self) -> usize {
         self.slots.used()
+    }
+
+    #[cfg(feature = "sim")]
+    pub(crate) fn driver(&self) -> &AnyDriver {
+        &self.driver
+    }
+
+    /// How many operations were submitted here so far, and the ends of how many were found here. Where berths share
+    /// their completions, an operation may end at another berth than its own: the sums over all of them tell how many
+    /// are under way.
+    pub fn operations(&self) -> (u64, u64) {
+        (self.submitted, self.sink.ended)
+    }
+
+    /// Its number, by which the names of its operations tell it: [`TicketId::berth`](crate::op::TicketId::berth). No
+    /// two berths have the same one at a time.
+    pub fn number(&self) -> usize {
+        self.slots.slab().number().into()
     }
 
     /// The port it is at.
@@ -130,9 +167,20 @@ impl Berth {
         self.driver.backend()
     }
 
+    /// What ends this berth's wait from another thread.
+    pub fn bell(&self) -> Bell {
+        self.bell.clone()
+    }
+
     /// Whether the port is closing: then this berth should be closed, too.
     pub fn is_closing(&self) -> bool {
         self.port.shared().is_closing()
+    }
+
+    /// Whether an operation was refused because as many are under way as may be, and none of those has ended, and been
+    /// taken or let go of, since.
+    pub fn is_full(&self) -> bool {
+        self.slots.is_full()
     }
 
     /// Begins an operation. It ends during some later wait, never in here.
@@ -147,6 +195,7 @@ impl Berth {
             return Err(Refused { op, error });
         }
         let Some(slot) = self.slots.take() else {
+            self.wants_room = true;
             let error =
                 io::Error::new(io::ErrorKind::WouldBlock, "as many operations are under way as may be");
             return Err(Refused { op, error });
@@ -171,9 +220,7 @@ impl Berth {
         if self.is_closing() {
             return Err(io::Error::new(io::ErrorKind::NotConnected, "the port is closing"));
         }
-        if let Some((handle, _)) = op.target()
-            && !std::sync::Arc::ptr_eq(handle.port(), self.port.shared())
-        {
+        if !op.fits(&self.port) {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the handle is of another port"));
         }
         op.check()
@@ -202,13 +249,18 @@ impl Berth {
     /// Waits until something happens, at most `timeout` (`None`: for ever; zero: not at all), and delivers what
     /// has: at most as many packets as the batch takes, and fewer where other threads wait for them, too.
     ///
-    /// It returns 0 when the time is over, and earlier only if the port is closing.
+    /// It returns 0 when the time is over, and earlier only if the port is closing, the berth's [`Bell`]
+    /// was rung, or there is room again after an operation was refused for want of it.
     ///
     /// # Errors
     ///
     /// Those of the system; none of them is of an operation.
     pub fn wait(&mut self, batch: &mut Batch, timeout: Option<Duration>) -> io::Result<usize> {
         batch.packets.clear();
+        if timeout == Some(Duration::ZERO) && self.is_quiet() {
+            self.bell.take_down();
+            return Ok(0);
+        }
         let end = match timeout {
             Some(Duration::ZERO) | None => None,
             Some(timeout) => Some(timeout::deadline(self.port.now(), timeout)),
@@ -216,7 +268,17 @@ impl Berth {
         let mut timeout = timeout;
         loop {
             self.turn(batch, timeout)?;
-            if !batch.packets.is_empty() || timeout == Some(Duration::ZERO) || self.is_closing() {
+            let rung = self.bell.take_down();
+            let has_room = self.wants_room && !self.is_full();
+            if has_room {
+                self.wants_room = false;
+            }
+            if rung
+                || has_room
+                || !batch.packets.is_empty()
+                || timeout == Some(Duration::ZERO)
+                || self.is_closing()
+            {
                 return Ok(batch.packets.len());
             }
             if let Some(end) = end {
@@ -226,9 +288,27 @@ impl Berth {
         }
     }
 
+    /// Whether nothing has happened since the last wait. Of a look without a sleep this is all there is to do, mostly:
+    /// so it asks neither the kernel nor the clock, and takes no lock.
+    #[inline]
+    fn is_quiet(&self) -> bool {
+        let (quay, shared) = (self.quay, self.port.shared());
+        self.sink.is_empty()
+            && !quay.is_shared()
+            && !quay.has_nudges()
+            && !quay.has_strays()
+            && !quay.has_timers()
+            && shared.posts.is_empty()
+            && !shared.is_closing()
+            && self.driver.is_quiet(self.submitted != self.sink.ended)
+    }
+
     /// One look at everything, with one sleep at most.
     fn turn(&mut self, batch: &mut Batch, timeout: Option<Duration>) -> io::Result<()> {
         let share = self.share(batch.limit);
+        if self.works {
+            self.sink.offload.work_here();
+        }
         self.settle();
         // Half of what there is room for: posts without end are not to keep completions away.
         self.take_posts(batch, share.div_ceil(2));
@@ -238,18 +318,31 @@ impl Berth {
             Some(Duration::ZERO)
         };
         self.sink.room = share.saturating_sub(self.sink.packets.len());
-        if timeout != Some(Duration::ZERO) {
+        let sleeps = timeout != Some(Duration::ZERO);
+        if sleeps {
             self.driver.lie_down();
+            self.bell.lie_down();
             self.quay.lie_down();
             let shared = self.port.shared();
             let left = self.quay.has_nudges() || self.quay.has_strays() || !shared.posts.is_empty();
-            if left || shared.is_closing() {
+            let left = left || (self.works && shared.offload.has_work());
+            let left = left || (self.wants_room && !self.is_full());
+            if left || self.bell.is_rung() || shared.is_closing() {
                 timeout = Some(Duration::ZERO);
             }
         }
         let ended = self.sink.ended;
         let waited = self.driver.wait(timeout, &self.slots, &mut self.sink);
-        self.quay.get_up();
+        #[cfg(feature = "sim")]
+        if self.driver.is_asleep(&waited) {
+            // As a thread that sleeps in the system's call: whoever leaves something rings.
+            return waited;
+        }
+        // In the simulation it may have slept since its last wait.
+        if sleeps || cfg!(feature = "sim") {
+            self.quay.get_up();
+            self.bell.get_up();
+        }
         if self.sink.ended != ended {
             self.quay.tell_closers();
         }
@@ -263,6 +356,9 @@ impl Berth {
     /// Moves packets into the batch, as many as it takes.
     fn deliver(&mut self, batch: &mut Batch) {
         let told = &mut self.sink.packets;
+        if told.is_empty() {
+            return;
+        }
         let fits = batch.packets.is_empty() && told.len() <= batch.limit;
         if fits && batch.packets.capacity() >= told.capacity() {
             // All of them: the lists change places, and no packet is copied. Neither is larger afterwards.
@@ -324,12 +420,13 @@ impl Berth {
     fn take_posts(&mut self, batch: &mut Batch, share: usize) {
         let mut work_left = share;
         while batch.packets.len() < share && work_left > 0 {
-            let posts = &self.port.shared().posts;
+            let shared = self.port.shared();
             // To look is much cheaper than to try.
-            if posts.is_empty() {
+            if shared.posts.is_empty() {
                 return;
             }
-            let Some(payload) = posts.pop() else { return };
+            let Some(payload) = shared.posts.pop() else { return };
+            shared.tell_posters();
             match payload {
                 Payload::Run(work) => {
                     work_left -= 1;
@@ -342,13 +439,14 @@ impl Berth {
     }
 
     /// Closes the berth: cancels what is under way and waits for it, at most until the deadline. Tickets keep
-    /// their results.
+    /// their results; those of what did not come back are [lost](Ticket::is_lost). No packet tells of either.
     pub fn close(mut self, deadline: Duration) -> Report {
         self.shut(deadline)
     }
 
     fn shut(&mut self, deadline: Duration) -> Report {
         self.open = false;
+        self.bell.silence();
         let mut report = Report { submitted: self.submitted, ..Report::default() };
         let end = timeout::deadline(self.port.now(), deadline);
         let mut wave: Vec<&'static Slot> = self.slots.under_way().collect();
@@ -360,6 +458,7 @@ impl Berth {
         self.quay.begin_close();
         // However short the deadline is, the back end is asked once: most of them end as soon as they are asked to.
         let mut asked = false;
+        let mut has_failed = false;
         loop {
             self.driver.lie_down();
             self.quay.lie_down();
@@ -382,8 +481,11 @@ impl Berth {
             let waited = self.driver.wait(Some(timeout), &self.slots, &mut self.sink);
             self.quay.get_up();
             if let Err(error) = waited {
-                tracing::error!(%error, "a berth could not wait for its operations");
-                break;
+                if !std::mem::replace(&mut has_failed, true) {
+                    tracing::debug!(%error, "a berth that closes cannot wait for its operations");
+                }
+                // Some may end all the same: on offload threads, at other berths, in memory that the system shares.
+                std::thread::sleep(left.min(FAILED_PAUSE));
             }
         }
         self.quay.get_up();
@@ -393,6 +495,7 @@ impl Berth {
         report.unknown = self.sink.unknown;
         if report.leaked > 0 {
             tracing::warn!(leaked = report.leaked, "operations that the system did not give back");
+            wave.iter().for_each(|slot| slot.lose());
             self.quay.haunt();
         }
         self.port.shared().release_quay(self.quay);

@@ -161,6 +161,11 @@ impl Stream {
         self.0.system().shutdown(self.raw(), self.0.inner().kind, how)
     }
 
+    /// Whether it has two directions that can be closed apart. A named pipe has not.
+    pub fn has_halves(&self) -> bool {
+        self.0.system().has_halves(self.0.inner().kind)
+    }
+
     /// Whether small sends go out at once. A stream of this crate starts with the system's own setting.
     ///
     /// # Errors

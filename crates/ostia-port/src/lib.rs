@@ -33,6 +33,7 @@
 #![deny(unsafe_code)]
 
 mod address;
+mod bell;
 mod berth;
 #[expect(unsafe_code, reason = "buffers promise where their bytes lie")]
 pub mod buf;
@@ -41,6 +42,7 @@ mod handle;
 mod loom;
 #[expect(unsafe_code, reason = "operations lie in slots that the kernel writes to")]
 pub mod op;
+mod option;
 pub mod os;
 mod packet;
 mod port;
@@ -56,18 +58,20 @@ mod turn;
 
 pub use crate::{
     address::Address,
+    bell::Bell,
     berth::{Berth, Refused, Report},
     error::Class,
     handle::{Datagram, File, Foreign, Listener, Stream},
+    option::KeepAlive,
     packet::{Batch, Packet, Payload},
-    port::{Backend, Builder, ListenOptions, Port, PostError},
+    port::{Backend, Builder, Job, ListenOptions, Port, PostError},
     ticket::Ticket,
 };
 
 /// The simulated back end, for tests.
 #[cfg(feature = "sim")]
 pub mod sim {
-    pub use crate::sys::sim::{Options, State, slots_in_use};
+    pub use crate::sys::sim::{Break, Kernel, Options, State, break_berth, is_asleep, slots_in_use};
 }
 
 #[cfg(doctest)]

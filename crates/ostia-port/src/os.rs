@@ -15,9 +15,30 @@ pub mod linux {
         uring::{RingLevel, RingOptions},
     };
     use crate::{
-        handle::{Foreign, Handle, Kind},
+        handle::{Foreign, Handle, Kind, Listener},
+        option,
         port::{Builder, Port},
     };
+
+    /// Prefers this listener, of those that share its port ([`ListenOptions::reuse_port`](crate::ListenOptions)), for
+    /// connections whose packets this CPU takes.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system; only TCP has it: `Unsupported`.
+    pub fn set_incoming_cpu(listener: &Listener, cpu: usize) -> io::Result<()> {
+        option::set_incoming_cpu(listener, cpu)
+    }
+
+    /// See [`set_incoming_cpu`]; none if it was never set.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`set_incoming_cpu`].
+    pub fn incoming_cpu(listener: &Listener) -> io::Result<Option<usize>> {
+        // The system says -1 where nothing was set.
+        Ok(Some(option::incoming_cpu(listener)?).filter(|cpu| i32::try_from(*cpu).is_ok_and(|cpu| cpu >= 0)))
+    }
 
     impl Port {
         /// Takes over a descriptor that was made elsewhere. It is closed when the last clone of the handle, and

@@ -1,11 +1,14 @@
 //! The port: what its berths share.
 
 use std::{
+    collections::VecDeque,
     fmt, io,
+    panic::{self, AssertUnwindSafe},
     sync::{
         Arc, Condvar, Mutex, PoisonError, RwLock,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering, fence},
     },
+    task::Waker,
     time::{Duration, Instant},
 };
 
@@ -13,7 +16,7 @@ use crossbeam_queue::ArrayQueue;
 
 use crate::{
     address::Address,
-    berth::{Berth, Report},
+    berth::{Berth, Refused, Report},
     handle::{Datagram, Handle, Listener, Stream},
     op::Outcome,
     packet::Payload,
@@ -62,6 +65,7 @@ pub(crate) struct Config {
     pub(crate) ring_entries: u32,
     pub(crate) concurrency: u32,
     pub(crate) offload_threads_max: usize,
+    pub(crate) offload_jobs_max: usize,
     pub(crate) lent_count: u16,
     pub(crate) lent_len: usize,
     /// What only one system has to be told.
@@ -69,6 +73,9 @@ pub(crate) struct Config {
     pub(crate) sys: sys::Options,
     #[cfg(feature = "sim")]
     pub(crate) sim: crate::sys::sim::Options,
+    /// The machine it is on, if there are others.
+    #[cfg(feature = "sim")]
+    pub(crate) kernel: Option<crate::sys::sim::Kernel>,
 }
 
 /// Opens a port.
@@ -88,11 +95,14 @@ impl Builder {
                 ring_entries: 256,
                 concurrency: 0,
                 offload_threads_max: 8,
+                offload_jobs_max: 16_384,
                 lent_count: 256,
                 lent_len: 16 * 1024,
                 sys: sys::Options::default(),
                 #[cfg(feature = "sim")]
                 sim: crate::sys::sim::Options::default(),
+                #[cfg(feature = "sim")]
+                kernel: None,
             },
         }
     }
@@ -158,6 +168,12 @@ impl Builder {
         self
     }
 
+    /// The most jobs ([`Port::offload`]) that wait for such a thread; 16,384 unless told otherwise. One more is refused.
+    pub fn offload_jobs_max(mut self, jobs: usize) -> Builder {
+        self.config.offload_jobs_max = jobs;
+        self
+    }
+
     /// The buffers that each berth lends to managed receives: how many (rounded up to a power of two, at most
     /// 32,768) and how long (64 bytes to 16 MiB); 256 of 16 KiB unless told otherwise. They are made when the first
     /// is needed.
@@ -172,7 +188,26 @@ impl Builder {
     pub fn sim(mut self, options: crate::sys::sim::Options) -> Builder {
         self.config.backend = Backend::Sim;
         self.config.sim = options;
+        self.config.kernel = None;
         self
+    }
+
+    /// A port on a simulated machine that other ports are on, too.
+    #[cfg(feature = "sim")]
+    pub fn kernel(mut self, kernel: &crate::sys::sim::Kernel) -> Builder {
+        self.config.backend = Backend::Sim;
+        self.config.kernel = Some(kernel.clone());
+        self
+    }
+
+    /// The simulated back end, with the very kernel of another simulated port: what the one listens to the other may
+    /// connect to, and there is one clock. With any other port this is as if it had not been said.
+    #[cfg(feature = "sim")]
+    pub fn sim_beside(self, port: &Port) -> Builder {
+        match crate::sys::sim::Kernel::of(port) {
+            Some(kernel) => self.kernel(&kernel),
+            None => self,
+        }
     }
 
     /// Opens the port.
@@ -202,11 +237,12 @@ impl Builder {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
         let system = System::open(&self.config)?;
-        let offload = Arc::new(Offload::new(&self.config.name, self.config.offload_threads_max));
+        let offload = Arc::new(Offload::new(&self.config, system.has_no_threads()));
         let shared_quay = system.shares_quay().then(|| Quay::claim(true));
         Ok(Port {
             shared: Arc::new(Shared {
                 posts: ArrayQueue::new(self.config.posts_max),
+                posters: Posters::default(),
                 quays: RwLock::new(shared_quay.into_iter().collect()),
                 shared_quay,
                 config: self.config,
@@ -230,6 +266,7 @@ pub(crate) struct Shared {
     pub(crate) system: System,
     pub(crate) offload: Arc<Offload>,
     pub(crate) posts: ArrayQueue<Payload>,
+    posters: Posters,
     /// Where the berths wait.
     quays: RwLock<Vec<&'static Quay>>,
     /// The one quay of all, where the system shares it.
@@ -337,6 +374,16 @@ impl Shared {
         }
     }
 
+    /// A post was taken: one of those who wait for room may come, and all if nothing is left in their way.
+    #[inline]
+    pub(crate) fn tell_posters(&self) {
+        // Either who waits finds the room when it tries again, or we see that it waits.
+        fence(Ordering::SeqCst);
+        if self.posters.wait.load(Ordering::Relaxed) {
+            self.posters.wake(if self.posts.is_empty() { usize::MAX } else { 1 });
+        }
+    }
+
     /// There is more to be done than one berth took: another may help.
     pub(crate) fn pass_on(&self) {
         if !self.posts.is_empty() {
@@ -349,6 +396,44 @@ impl Drop for Shared {
     fn drop(&mut self) {
         if let Some(quay) = self.shared_quay {
             quay.release();
+        }
+    }
+}
+
+/// Those who wait for room among the posts.
+#[derive(Debug, Default)]
+struct Posters {
+    line: Mutex<VecDeque<Waker>>,
+    /// Whether there are any.
+    wait: AtomicBool,
+}
+
+impl Posters {
+    fn enter(&self, waker: &Waker) {
+        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        // Who posts much at a time is woken once for all of it, and a few who ask again and again do not fill the line.
+        if !line.iter().rev().take(16).any(|other| other.will_wake(waker)) {
+            line.push_back(waker.clone());
+        }
+        self.wait.store(true, Ordering::Relaxed);
+        drop(line);
+        // See `tell_posters`.
+        fence(Ordering::SeqCst);
+    }
+
+    /// Wakes the first so many.
+    #[cold]
+    fn wake(&self, count: usize) {
+        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = count.min(line.len());
+        let woken: Vec<Waker> = line.drain(..count).collect();
+        self.wait.store(!line.is_empty(), Ordering::Relaxed);
+        drop(line);
+        for waker in woken {
+            // In the midst of a wait: a caller's waker that panics is not to take others along.
+            if panic::catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
+                tracing::error!("the waker of somebody who waits for room panicked");
+            }
         }
     }
 }
@@ -417,6 +502,9 @@ impl fmt::Display for PostError {
 
 impl std::error::Error for PostError {}
 
+/// Work of a caller's own that may wait: see [`Port::offload`].
+pub type Job = Box<dyn FnOnce() + Send>;
+
 /// A completion port. Cheap to clone; may be used from any thread.
 #[derive(Debug, Clone)]
 pub struct Port {
@@ -436,6 +524,11 @@ impl Port {
     /// Those of the system.
     pub fn open() -> io::Result<Port> {
         Port::builder().open()
+    }
+
+    /// The port of a handle.
+    pub(crate) fn of(handle: &Handle) -> Port {
+        Port { shared: Arc::clone(handle.port()) }
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -484,6 +577,28 @@ impl Port {
         Ok(())
     }
 
+    /// As [`Port::post`]; if it is refused because as many posts wait as may, the waker is woken when there is room again,
+    /// or when the port closes. It may be woken for nothing, and somebody else may be quicker.
+    ///
+    /// # Errors
+    ///
+    /// As [`Port::post`].
+    pub fn post_or_wake(&self, payload: Payload, waker: &Waker) -> Result<(), PostError> {
+        match self.post(payload) {
+            Err(PostError { payload, kind: io::ErrorKind::WouldBlock }) => {
+                self.shared.posters.enter(waker);
+                // There may be room since.
+                let posted = self.post(payload);
+                if self.shared.is_closing() {
+                    // The close may have woken those in line before this one stood there.
+                    self.shared.posters.wake(usize::MAX);
+                }
+                posted
+            }
+            posted => posted,
+        }
+    }
+
     /// A listener.
     ///
     /// # Errors
@@ -500,7 +615,26 @@ impl Port {
     ///
     /// Those of the system.
     pub fn stream(&self, address: &Address) -> io::Result<Stream> {
-        let (raw, kind) = self.shared.system.stream(address)?;
+        let (raw, kind) = self.shared.system.stream(address, None)?;
+        Handle::attach(&self.shared, raw, kind).map(Stream)
+    }
+
+    /// The same, from a local address of the caller's choice; port 0 leaves the port to the system.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system: the local address is taken, or not of this machine. `InvalidInput` if the two are not of
+    /// one family; `Unsupported` if they are none of IP.
+    pub fn stream_from(&self, address: &Address, local: &Address) -> io::Result<Stream> {
+        let (Address::Ip(to), Address::Ip(from)) = (address, local) else {
+            let why = "only a stream over IP has a local address to choose";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, why));
+        };
+        if to.is_ipv4() != from.is_ipv4() {
+            let why = format!("a stream to {to} cannot come from {from}");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
+        let (raw, kind) = self.shared.system.stream(address, Some(*from))?;
         Handle::attach(&self.shared, raw, kind).map(Stream)
     }
 
@@ -514,12 +648,40 @@ impl Port {
         Handle::attach(&self.shared, raw, kind).map(Datagram)
     }
 
+    /// Runs a job that may wait, such as the lookup of a name, on a thread that the port keeps for what has no
+    /// asynchronous form. May be called from any thread, and never blocks. No packet tells of the job's end.
+    ///
+    /// A job that panics ends; its thread does not. Jobs that no thread has begun when the port closes are dropped, and
+    /// nobody waits for those that run.
+    ///
+    /// In the simulation there are no such threads: the next wait of any berth runs the job.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`], with the job, if as many wait as may (`WouldBlock`), if the port is closing (`NotConnected`), or if
+    /// no thread could be started.
+    pub fn offload(&self, job: Job) -> Result<(), Refused<Job>> {
+        self.shared.offload.run(job)?;
+        if self.shared.offload.is_here()
+            && let Err(error) = self.shared.ring_one()
+        {
+            // It is in the queue: the next wait of any berth runs it.
+            tracing::warn!(%error, "a berth could not be woken");
+        }
+        Ok(())
+    }
+
+    /// How many threads the port has started for what has no asynchronous form.
+    pub fn offload_threads(&self) -> usize {
+        self.shared.offload.threads()
+    }
+
     /// The most threads that the port starts for what has no asynchronous form.
     pub fn offload_threads_max(&self) -> usize {
         self.shared.offload.threads_max()
     }
 
-    /// Shuts the port: no post, no berth, no submit any more; every berth's wait returns at once, and
+    /// Shuts the port: no post, no job, no berth, no submit any more; every berth's wait returns at once, and
     /// [`Berth::is_closing`] says why. Waits until all berths have been closed by their threads, or until the
     /// deadline, and tells what became of all operations of all berths, those closed earlier included.
     ///
@@ -530,6 +692,9 @@ impl Port {
     pub fn close(&self, deadline: Duration) -> io::Result<Report> {
         let shared = &self.shared;
         shared.closing.store(true, Ordering::Release);
+        // Who enters their line from here on finds it closing.
+        shared.posters.wake(usize::MAX);
+        shared.offload.shut();
         for quay in &*shared.quays.read().unwrap_or_else(PoisonError::into_inner) {
             quay.ring_all();
         }

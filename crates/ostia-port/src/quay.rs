@@ -143,6 +143,12 @@ impl Quay {
         self.closers.fetch_sub(1, Ordering::SeqCst);
     }
 
+    /// Whether a berth waits here for the last of its operations.
+    #[cfg(feature = "sim")]
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closers.load(Ordering::Relaxed) > 0
+    }
+
     /// Operations have ended here: if a berth closes, one of them may be what it waits for.
     pub(crate) fn tell_closers(&self) {
         if !self.shared.load(Ordering::Relaxed) {

@@ -2,13 +2,17 @@
 
 use std::{fmt, io, marker::PhantomData};
 
-use crate::op::{Op, TicketId, slot::Slot};
+use crate::{
+    handle::Stream,
+    op::{AcceptMany, Op, TicketId, slot::Slot},
+    port::Port,
+};
 
 /// The claim to the result of one operation. It may be sent to another thread, and outlive the berth.
 ///
 /// Dropping it abandons the operation: a cancel is asked for, nobody waits, and the operation's buffers and
 /// handles live on until the kernel has given them back. Then they are dropped, with whatever the result was: a
-/// connection accepted too late is closed.
+/// connection accepted too late is closed. [`Ticket::detach`] gives the ticket up, too, and lets the operation go on.
 #[must_use = "dropping a ticket abandons its operation"]
 pub struct Ticket<O: Op> {
     slot: &'static Slot,
@@ -52,6 +56,13 @@ impl<O: Op> Ticket<O> {
         self.slot().is_none_or(Slot::is_done)
     }
 
+    /// Whether its berth was closed before the system had given the operation back. Then it may never end, and what it
+    /// has stays where it is: the system may still use it. Where berths share their completions (IOCP), it may still
+    /// come back to another one.
+    pub fn is_lost(&self) -> bool {
+        self.slot().is_some_and(Slot::is_lost)
+    }
+
     /// One more result of an operation that yields many. After the last one, and after its end, none: a result
     /// that came before the end is still given first.
     #[expect(
@@ -60,7 +71,8 @@ impl<O: Op> Ticket<O> {
     )]
     pub fn next(&mut self) -> Option<io::Result<O::Item>> {
         let slot = self.slot()?;
-        Some(slot.item_of::<O>(slot.next_item()?))
+        let outcome = slot.next_item()?;
+        Some(slot.item_by(|op: &O| op.item(outcome)))
     }
 
     /// Asks for the operation's end. It still ends once, and tells how: cancelled, or with a result that had
@@ -69,6 +81,45 @@ impl<O: Op> Ticket<O> {
         if let Some(slot) = self.slot().filter(|slot| !slot.is_done()) {
             slot.cancel();
         }
+    }
+
+    /// Lets the operation go on by itself. As when the ticket is dropped, nobody waits for it, and it lets go of
+    /// everything when it has ended; but it is not asked to end: what is to be sent is sent, to the last byte. Only the
+    /// closing of its berth still cancels it.
+    ///
+    /// Of an operation that yields many, nobody could take what it yields: that one is abandoned.
+    pub fn detach(mut self) {
+        if O::MANY {
+            return;
+        }
+        if let Some(slot) = self.slot() {
+            self.key |= TAKEN;
+            slot.detach();
+        }
+    }
+}
+
+impl Ticket<AcceptMany> {
+    /// As [`Ticket::next`], and the stream will be another port's than the listener's: see [`Accept::onto`]. Which one is
+    /// asked when there is a stream, and not before.
+    ///
+    /// A stream that cannot be of that port is not taken: whoever asks next has it. Whether it can, [`Listener::may_accept_onto`]
+    /// tells.
+    ///
+    /// [`Accept::onto`]: crate::op::Accept::onto
+    /// [`Listener::may_accept_onto`]: crate::Listener::may_accept_onto
+    pub fn next_onto(&mut self, choose: impl FnOnce() -> Port) -> Option<io::Result<Stream>> {
+        let slot = self.slot()?;
+        if !slot.first_item()?.is_ok() {
+            return self.next();
+        }
+        let onto = choose();
+        Some(slot.item_by(|op: &AcceptMany| {
+            op.may_go_onto(&onto)?;
+            // Nobody else takes any.
+            let outcome = slot.next_item().expect("it was seen");
+            op.item_onto(&onto, outcome)
+        }))
     }
 }
 

@@ -23,7 +23,7 @@ use ::loom::{
     thread,
 };
 
-use self::shared::{Abandoned, BACK, Bell, CANCEL, Link, Stack, State};
+use self::shared::{Abandoned, BACK, Bell, CANCEL, Link, Mark, Stack, State};
 
 /// A slot with the states and lists of a real one.
 struct Slot {
@@ -154,6 +154,12 @@ impl Shore {
         }
     }
 
+    fn detach(&self, slot: &'static Slot) {
+        if slot.state.detach() {
+            self.discard(slot);
+        }
+    }
+
     fn take_nudges(&self) -> Vec<(&'static Slot, u32)> {
         self.nudges.take().oldest_first().map(|slot| (slot, slot.state.take_nudge())).collect()
     }
@@ -198,6 +204,56 @@ fn what_is_left_is_seen_by_the_sleeper_or_rings() {
             taken = posts.load(Relaxed);
         }
         posters.into_iter().for_each(|poster| poster.join().expect("no panic"));
+    });
+}
+
+#[test]
+fn a_mark_wakes_its_thread_which_then_sees_what_all_who_set_it_left() {
+    check(|| {
+        let shore = Shore::new();
+        let mark = Arc::new(Mark::new());
+        let left = Arc::new([AtomicU32::new(0), AtomicU32::new(0)]);
+        let ringers: Vec<_> = (0..2)
+            .map(|place| {
+                let (shore, mark, left) = (Arc::clone(&shore), Arc::clone(&mark), Arc::clone(&left));
+                thread::spawn(move || {
+                    left[place].store(1, Relaxed);
+                    if mark.set() {
+                        shore.ring();
+                    }
+                })
+            })
+            .collect();
+        // A ring that is lost leaves this thread asleep for ever, and loom says so.
+        let mut seen = 0;
+        while seen < 2 {
+            shore.sleep_unless(|| mark.is_set());
+            mark.take_down();
+            seen = left.iter().map(|left| left.load(Relaxed)).sum();
+        }
+        ringers.into_iter().for_each(|ringer| ringer.join().expect("no panic"));
+    });
+}
+
+#[test]
+fn a_mark_whose_wake_failed_is_set_and_the_next_wakes_again() {
+    check(|| {
+        let mark = Arc::new(Mark::new());
+        let ringer = thread::spawn({
+            let mark = Arc::clone(&mark);
+            move || {
+                let wakes = mark.set();
+                if wakes {
+                    mark.not_heard();
+                }
+                wakes
+            }
+        });
+        let mut wakes = u32::from(mark.set());
+        let failed = ringer.join().expect("no panic");
+        wakes += u32::from(mark.set());
+        assert!(!failed || wakes > 0, "a wake that failed is tried again");
+        assert!(mark.take_down() && !mark.is_set() && !mark.take_down());
     });
 }
 
@@ -292,6 +348,58 @@ fn what_ends_while_it_is_abandoned_is_let_go_of_once() {
         assert_eq!(slot.state.is_forgotten(), !hanging);
         shore.take_nudges();
         assert!(slot.state.is_forgotten());
+    });
+}
+
+#[test]
+fn what_ends_while_it_is_detached_is_let_go_of_once_and_hangs_in_no_list() {
+    check(|| {
+        let shore = Shore::new();
+        let slot = begun();
+        let ticket = thread::spawn({
+            let shore = Arc::clone(&shore);
+            move || shore.detach(slot)
+        });
+        shore.end(slot);
+        ticket.join().expect("no panic");
+        assert_eq!(slot.read(), 111, "ended once, let go of once");
+        assert_eq!(shore.count_returned(), 1);
+        assert!(shore.nudges.is_empty() && slot.state.is_forgotten(), "nobody was asked to do anything");
+    });
+}
+
+#[test]
+fn what_is_detached_while_it_comes_back_from_elsewhere_is_let_go_of_once() {
+    check(|| {
+        let shore = Shore::new();
+        let slot = begun();
+        let offload = thread::spawn({
+            let shore = Arc::clone(&shore);
+            move || {
+                slot.write(20);
+                if slot.state.nudge(BACK) {
+                    shore.link(slot);
+                }
+            }
+        });
+        let ticket = thread::spawn({
+            let shore = Arc::clone(&shore);
+            move || shore.detach(slot)
+        });
+        let mut back = 0;
+        while back == 0 {
+            shore.sleep_unless(|| !shore.nudges.is_empty());
+            for (slot, why) in shore.take_nudges() {
+                assert_eq!(why & CANCEL, 0, "nobody asked for its end");
+                if why & BACK != 0 {
+                    back += 1;
+                    shore.end(slot);
+                }
+            }
+        }
+        offload.join().expect("no panic");
+        ticket.join().expect("no panic");
+        assert_eq!((back, slot.read(), shore.count_returned()), (1, 121, 1));
     });
 }
 

@@ -10,7 +10,7 @@ mod ready;
 mod stream;
 mod timer;
 
-use std::{fmt, io, time::Instant};
+use std::{fmt, io, sync::Arc, time::Instant};
 
 pub(crate) use self::{datagram::Message, file::FileCall, stream::Target};
 pub use self::{
@@ -26,7 +26,7 @@ pub use self::{
     },
     timer::{Nop, Timer},
 };
-use crate::{handle::Handle, turn::Direction};
+use crate::{handle::Handle, port::Port, turn::Direction};
 
 /// One operation: what it owns while it is under way, and what it gives back.
 ///
@@ -52,6 +52,16 @@ pub trait Op: Sized + std::marker::Send + 'static + sealed::Sealed {
     #[doc(hidden)]
     fn target(&self) -> Option<(&Handle, Option<Direction>)> {
         None
+    }
+
+    /// Whether it may be submitted at a berth of this port: it is on a handle of it, or on none.
+    fn fits(&self, port: &Port) -> bool {
+        self.target().is_none_or(|(handle, _)| Arc::ptr_eq(handle.port(), port.shared()))
+    }
+
+    /// The port of the handle it is on.
+    fn port(&self) -> Option<Port> {
+        self.target().map(|(handle, _)| Port::of(handle))
     }
 
     /// What is asked of the back end. `self` stays where it is until the operation has ended.

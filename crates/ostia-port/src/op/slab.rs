@@ -13,7 +13,7 @@ use std::{
     ptr,
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicPtr, AtomicU16, AtomicU32, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicPtr, AtomicU16, AtomicU32, AtomicUsize, Ordering},
     },
 };
 
@@ -42,6 +42,8 @@ pub(crate) struct Slab {
     used: Own<usize>,
     /// How many may be; touched by the owner only.
     limit: Own<usize>,
+    /// The owner has found no room, and nobody has given a slot back since: whoever does rings.
+    is_full: AtomicBool,
 }
 
 /// A cell that only the thread of the slab's owner touches.
@@ -89,9 +91,16 @@ impl Slab {
         if self.is_ours() {
             self.put(slot);
             self.used.0.set(self.used.0.get() - 1);
-            return;
+            if !self.is_full.load(Ordering::Relaxed) {
+                return;
+            }
+        } else {
+            self.returned.push(slot);
         }
-        self.returned.push(slot);
+        // Either the owner, which says that it is full and looks again, finds the slot, or we see that it is.
+        if self.is_full.swap(false, Ordering::AcqRel) {
+            self.quay().ring_all();
+        }
     }
 
     fn slot(&self, index: u32) -> Option<&'static Slot> {
@@ -172,11 +181,13 @@ impl Owned {
                 free: Own(Cell::new(ptr::null())),
                 used: Own(Cell::new(0)),
                 limit: Own(Cell::new(0)),
+                is_full: AtomicBool::new(false),
             }))
         });
         slab.quay.store(ptr::from_ref(quay).cast_mut(), Ordering::Release);
         slab.owner.store(thread_token(), Ordering::Release);
         slab.limit.0.set(limit.clamp(1, OPS_MAX));
+        slab.is_full.store(false, Ordering::Relaxed);
         slab.free_all();
         Owned { slab, not_send: std::marker::PhantomData }
     }
@@ -205,7 +216,12 @@ impl Owned {
         let slab = self.slab;
         slab.take_returned();
         if slab.used.0.get() >= slab.limit.0.get() {
-            return false;
+            slab.is_full.swap(true, Ordering::AcqRel);
+            slab.take_returned();
+            if slab.used.0.get() >= slab.limit.0.get() {
+                return false;
+            }
+            slab.is_full.store(false, Ordering::Relaxed);
         }
         if slab.free.0.get().is_null() {
             // All slots are in use, and are fewer than the limit, which is at most what there are chunks for.
@@ -219,6 +235,12 @@ impl Owned {
     pub(crate) fn used(&self) -> usize {
         self.slab.take_returned();
         self.slab.used.0.get()
+    }
+
+    /// Whether one was asked for in vain, and none has been given back since.
+    #[inline]
+    pub(crate) fn is_full(&self) -> bool {
+        self.slab.is_full.load(Ordering::Acquire)
     }
 
     /// The flight the kernel gives back by its key; none if the key is of no operation under way.
@@ -253,5 +275,24 @@ impl Drop for Owned {
         // In this order: a slot given back by now goes to the list of foreigners.
         self.slab.owner.store(0, Ordering::Release);
         POOL.lock().unwrap_or_else(PoisonError::into_inner).push(self.slab);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_that_cannot_be_pinned_is_not_given_back_by_the_attempt() {
+        let quay = Quay::claim(false);
+        let owned = Owned::claim(quay, 4);
+        let slot = owned.take().expect("all are free");
+        // As when a cancel comes so late that its operation has been taken out.
+        assert!(slot.pin().is_none(), "no operation is in it");
+        assert_eq!(owned.slab.used.0.get(), 1, "it is given back once, by whoever has it");
+        owned.slab.give_back(slot);
+        assert_eq!(owned.slab.used.0.get(), 0);
+        drop(owned);
+        quay.release();
     }
 }

@@ -5,11 +5,12 @@
 //! | none | the berth that owns the slab: the slot is free | that berth, by `begin` |
 //! | `LIVE` | whoever holds the [`Flight`]: berth, turn, back end, offload thread, one after the other | |
 //! | `LIVE`, `DONE` | whoever holds the ticket | the holder of the flight, once, by `finish` |
-//! | `LIVE`, `DONE`, `ABANDONED` | whichever of the two came second; it frees the slot | the ticket's drop |
+//! | `LIVE`, `DONE`, `ABANDONED` | whichever of the two came second; it frees the slot | the ticket's drop, or its `detach` |
 //! | `CANCEL` | (beside the others) somebody asked for the end | anyone |
 //! | `QUEUED` | (beside the others, also when free) the slot hangs in a quay's list of nudges | see `quay` |
 //! | `GO`, `BACK` | the flight hangs there too: its turn has come, or its result is in the body | the flight's holder |
 //! | `PINNED` | (beside the others) somebody looks from outside: it may end, and is not used again yet | whoever looks |
+//! | `LOST` | (beside `LIVE`) its berth was closed and has left it behind | the berth that owned the slab |
 //!
 //! A slot's memory is never given back (see `slab`), so a late look at one is a look at the next operation, which
 //! the generation tells apart, and never at foreign memory.
@@ -269,13 +270,13 @@ impl Slot {
         Ended { op, outcome }
     }
 
-    /// Makes one result of many out of a back end's answer. The caller is the ticket, whose type is `O`.
-    pub(crate) fn item_of<O: Op>(&'static self, outcome: Outcome) -> io::Result<O::Item> {
+    /// Makes one result of many out of a back end's answer. The caller is the ticket, whose type is `O`, and asks the
+    /// operation for its handle only.
+    pub(crate) fn item_by<O: Op, R>(&'static self, make: impl FnOnce(&O) -> R) -> R {
         // SAFETY: taking the address reads nothing.
         let storage = unsafe { &raw mut (*self.body.get()).storage };
-        // SAFETY: the ticket knows the type it was made with; `item` reads only the handle, which nobody writes.
-        let op = unsafe { peek::<O>(storage) };
-        op.item(outcome)
+        // SAFETY: the ticket knows the type it was made with; `make` reads only the handle, which nobody writes.
+        make(unsafe { peek::<O>(storage) })
     }
 
     /// Lets go of an operation that is both done and abandoned. Called by whichever of the two came second.
@@ -315,7 +316,8 @@ impl Slot {
     /// Keeps an operation under way from being mistaken for the next one in its slot: until the pin is dropped
     /// the slot is not used again. None if the operation has ended.
     pub(crate) fn pin(&'static self) -> Option<Pin> {
-        self.state.pin().then_some(Pin { slot: self })
+        // Made only when it is one: to drop a pin takes it away.
+        self.state.pin().then(|| Pin { slot: self })
     }
 
     pub(crate) fn now_at(&self, at: At) {
@@ -348,6 +350,11 @@ impl Slot {
         !self.items.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
+    /// The next of many results, which stays.
+    pub(crate) fn first_item(&self) -> Option<Outcome> {
+        self.items.lock().unwrap_or_else(PoisonError::into_inner).front().copied()
+    }
+
     /// The next of many results.
     pub(crate) fn next_item(&self) -> Option<Outcome> {
         self.items.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
@@ -360,6 +367,13 @@ impl Slot {
             Abandoned::Ended => self.discard(),
             Abandoned::Link => quay.link(self),
             Abandoned::Linked => {}
+        }
+    }
+
+    /// The ticket is given up: the operation belongs to itself from here on, and ends when it ends.
+    pub(crate) fn detach(&'static self) {
+        if self.state.detach() {
+            self.discard();
         }
     }
 
@@ -387,6 +401,15 @@ impl Slot {
     /// Whether somebody asked for this operation's end.
     pub(crate) fn is_cancelled(&self) -> bool {
         self.state.is_cancelled()
+    }
+
+    /// Marks an operation under way as left behind; the caller is its berth, which closes.
+    pub(crate) fn lose(&self) {
+        self.state.lose();
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        self.state.is_lost()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Operations on streams and listeners.
 
-use std::{convert::Infallible, io, mem::MaybeUninit};
+use std::{convert::Infallible, io, mem::MaybeUninit, sync::Arc};
 
 use socket2::SockAddr;
 
@@ -9,6 +9,7 @@ use crate::{
     address::Address,
     buf::{IoBuf, IoBufMut},
     handle::{Handle, Kind, Listener, Stream},
+    port::{Port, Shared},
     sys,
     turn::Direction,
 };
@@ -333,21 +334,62 @@ impl Op for Connect {
 #[derive(Debug)]
 pub struct Accept {
     handle: Handle,
+    /// Whose the stream will be, if not the listener's port's.
+    onto: Option<Port>,
 }
 
 impl Accept {
     /// Accepts from `listener`.
     pub fn new(listener: &Listener) -> Accept {
-        Accept { handle: listener.0.clone() }
+        Accept { handle: listener.0.clone(), onto: None }
+    }
+
+    /// The stream will be another port's than the listener's: operations on it are submitted there. Both ports have the
+    /// same back end; otherwise the accept is refused.
+    ///
+    /// # Platforms
+    ///
+    /// On Windows a named pipe belongs to one port from its beginning: to accept one onto another port is refused.
+    pub fn onto(mut self, port: &Port) -> Accept {
+        self.onto = Some(port.clone());
+        self
+    }
+}
+
+/// Whether what this listener accepts may be that port's.
+fn may_go_onto(listener: &Handle, onto: &Port) -> io::Result<()> {
+    let (from, onto) = (listener.port(), onto.shared());
+    if Arc::ptr_eq(from, onto) {
+        return Ok(());
+    }
+    if !from.system.shares_handles_with(&onto.system) {
+        let why = "a stream is accepted onto a port of the listener's own back end";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    }
+    if listener.inner().kind == Kind::Pipe {
+        let why = "a named pipe belongs to its listener's port";
+        return Err(io::Error::new(io::ErrorKind::Unsupported, why));
+    }
+    Ok(())
+}
+
+impl Listener {
+    /// Whether its streams may be of this port: see [`Accept::onto`].
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the port has another back end, `Unsupported` of a named pipe, which is its listener's port's.
+    pub fn may_accept_onto(&self, port: &Port) -> io::Result<()> {
+        may_go_onto(&self.0, port)
     }
 }
 
 /// The stream of a handle the system accepted. It is closed if it cannot be attached to the port.
-fn accepted(listener: &Handle, outcome: Outcome) -> io::Result<Stream> {
+fn accepted(listener: &Handle, port: &Arc<Shared>, outcome: Outcome) -> io::Result<Stream> {
     let raw = sys::raw_of(outcome.result()?);
     let kind = listener.inner().kind;
     debug_assert!(matches!(kind, Kind::Tcp | Kind::LocalStream | Kind::Pipe), "streams are accepted");
-    Handle::attach(listener.port(), raw, kind).map(Stream)
+    Handle::attach(port, raw, kind).map(Stream)
 }
 
 impl Sealed for Accept {}
@@ -361,20 +403,29 @@ impl Op for Accept {
         Some((&self.handle, Some(Direction::In)))
     }
 
+    fn check(&self) -> io::Result<()> {
+        self.onto.as_ref().map_or(Ok(()), |onto| may_go_onto(&self.handle, onto))
+    }
+
     fn prepare(&mut self) -> Request {
         Request::Accept { many: false }
     }
 
     fn finish(self, outcome: Outcome) -> (io::Result<Stream>, ()) {
-        (accepted(&self.handle, outcome), ())
+        let port = self.onto.as_ref().map_or(self.handle.port(), Port::shared);
+        (accepted(&self.handle, port, outcome), ())
     }
 }
 
-/// Accepts one connection after the other: each is an item of the ticket.
+/// Accepts one connection after the other: each is an item of the ticket, by [`Ticket::next`] the listener's port's, by
+/// [`Ticket::next_onto`] another's.
 ///
 /// It ends with `Ok` when so many streams wait in the ticket that no more are taken for now ([`AcceptMany::WAITING_MAX`]):
 /// take them, and submit again. It ends with an error if it was cancelled or the listener is broken. What is wrong
 /// with one connection only does not end it, and neither does a lack of descriptors: that is told as an item.
+///
+/// [`Ticket::next`]: crate::Ticket::next
+/// [`Ticket::next_onto`]: crate::Ticket::next_onto
 #[derive(Debug)]
 pub struct AcceptMany {
     handle: Handle,
@@ -387,6 +438,14 @@ impl AcceptMany {
     /// Accepts from `listener`.
     pub fn new(listener: &Listener) -> AcceptMany {
         AcceptMany { handle: listener.0.clone() }
+    }
+
+    pub(crate) fn may_go_onto(&self, onto: &Port) -> io::Result<()> {
+        may_go_onto(&self.handle, onto)
+    }
+
+    pub(crate) fn item_onto(&self, onto: &Port, outcome: Outcome) -> io::Result<Stream> {
+        accepted(&self.handle, onto.shared(), outcome)
     }
 }
 
@@ -412,6 +471,6 @@ impl Op for AcceptMany {
     }
 
     fn item(&self, outcome: Outcome) -> io::Result<Stream> {
-        accepted(&self.handle, outcome)
+        accepted(&self.handle, self.handle.port(), outcome)
     }
 }

@@ -8,6 +8,44 @@ const AWAKE: u32 = 0;
 const ASLEEP: u32 = 1;
 const RUNG: u32 = 2;
 
+/// Nobody rang since the mark was taken down.
+const CLEAR: u32 = 0;
+const SET: u32 = 1;
+/// Somebody rang, and could not wake the sleeper.
+const NOT_HEARD: u32 = 2;
+
+/// That somebody rang for one thread: set by many, taken down by that one.
+#[derive(Debug)]
+pub(crate) struct Mark(AtomicU32);
+
+impl Mark {
+    pub(crate) fn new() -> Mark {
+        Mark(AtomicU32::new(CLEAR))
+    }
+
+    /// True if the caller is to wake the thread; otherwise another does.
+    pub(crate) fn set(&self) -> bool {
+        // A change in either case: who takes the mark down sees also what was left by those who found it set.
+        self.0.swap(SET, Ordering::AcqRel) != SET
+    }
+
+    /// The thread could not be woken: the next to set the mark tries again.
+    pub(crate) fn not_heard(&self) {
+        let _ = self.0.compare_exchange(SET, NOT_HEARD, Ordering::AcqRel, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed) != CLEAR
+    }
+
+    /// True if it was set. What was left before is seen from here on.
+    #[inline]
+    pub(crate) fn take_down(&self) -> bool {
+        self.is_set() && self.0.swap(CLEAR, Ordering::AcqRel) != CLEAR
+    }
+}
+
 /// Who goes to sleep says so first and looks again at everything that could have been left; who leaves something looks
 /// at the bell afterwards. One of the two sees the other.
 #[derive(Debug)]

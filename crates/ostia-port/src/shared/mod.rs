@@ -7,7 +7,7 @@ mod stack;
 mod state;
 
 pub(crate) use self::{
-    bell::Bell,
+    bell::{Bell, Mark},
     stack::{Link, Stack},
     state::{Abandoned, BACK, CANCEL, GO, State},
 };

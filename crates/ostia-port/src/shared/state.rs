@@ -11,6 +11,8 @@ pub(crate) const GO: u32 = 1 << 5;
 pub(crate) const BACK: u32 = 1 << 6;
 /// Somebody looks at the slot from outside: it may end, and is not used again before that one is done.
 const PINNED: u32 = 1 << 7;
+/// Its berth was closed, and the system had not given it back.
+const LOST: u32 = 1 << 8;
 
 /// What the one who abandons an operation has to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +70,12 @@ impl State {
         }
     }
 
+    /// The ticket is given up, and the operation goes on: it belongs to itself from here on. True if it had ended: then
+    /// the caller lets go of it.
+    pub(crate) fn detach(&self) -> bool {
+        self.0.fetch_or(ABANDONED, Ordering::AcqRel) & DONE != 0
+    }
+
     /// The ticket's holder asks for the end. True if the caller is to link the slot.
     pub(crate) fn cancel(&self) -> bool {
         let before = self.change(|state| (state & DONE == 0).then_some(state | CANCEL | QUEUED));
@@ -78,6 +86,11 @@ impl State {
     pub(crate) fn mark_cancelled(&self) {
         // Only while it lives: it may end meanwhile, and a bit that is set on a free slot would be the next operation's.
         self.change(|state| (state & (LIVE | DONE) == LIVE).then_some(state | CANCEL));
+    }
+
+    /// The berth of an operation under way is closed, and leaves it behind. It may still end, where others are told.
+    pub(crate) fn lose(&self) {
+        self.change(|state| (state & (LIVE | DONE) == LIVE).then_some(state | LOST));
     }
 
     /// It wants attention, for this reason. True if the caller is to link the slot.
@@ -123,6 +136,11 @@ impl State {
 
     pub(crate) fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Acquire) & CANCEL != 0
+    }
+
+    /// Whether it was left behind, and has not ended.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.0.load(Ordering::Acquire) & (LOST | DONE) == LOST
     }
 
     pub(crate) fn is_abandoned(&self) -> bool {

@@ -38,7 +38,7 @@ pub(crate) mod windows;
 
 use std::{
     io,
-    net::Shutdown,
+    net::{Shutdown, SocketAddr},
     time::{Duration, Instant},
 };
 
@@ -72,7 +72,7 @@ cfg_select! {
 #[cfg(feature = "sim")]
 pub(crate) use os::parts;
 pub(crate) use os::{
-    Aside, Memo, MessageHeader, Options, OsRequest, Raw, SLICE_MAX, Slice, SysPath, blocking, error,
+    Aside, Caller, Memo, MessageHeader, Options, OsRequest, Raw, SLICE_MAX, Slice, SysPath, blocking, error,
     known_peer, local_path, raw_of, shown, slice, socket_path,
 };
 
@@ -100,6 +100,17 @@ pub(crate) trait Driver {
     /// until then.
     fn keeps_time(&self) -> bool {
         false
+    }
+
+    /// Whether a wait of no time would find nothing and do nothing, as far as that is known without asking the kernel.
+    /// `under_way`: whether any operation of this berth is. Asked only where a quay is one berth's.
+    fn is_quiet(&self, _under_way: bool) -> bool {
+        false
+    }
+
+    /// How this thread alone is woken, where several wait at one quay.
+    fn caller(&self) -> Option<Caller> {
+        None
     }
 
     /// Which back end this is.
@@ -187,8 +198,26 @@ impl Driver for AnyDriver {
         each!(AnyDriver, self, driver => driver.keeps_time())
     }
 
+    #[inline]
+    fn is_quiet(&self, under_way: bool) -> bool {
+        each!(AnyDriver, self, driver => driver.is_quiet(under_way))
+    }
+
+    fn caller(&self) -> Option<Caller> {
+        each!(AnyDriver, self, driver => driver.caller())
+    }
+
     fn backend(&self) -> Backend {
         each!(AnyDriver, self, driver => driver.backend())
+    }
+}
+
+#[cfg(feature = "sim")]
+impl AnyDriver {
+    /// Whether a wait came to this: that its berth sleeps, in the simulation.
+    pub(crate) fn is_asleep(&self, waited: &io::Result<()>) -> bool {
+        let would_block = |error: &io::Error| error.kind() == io::ErrorKind::WouldBlock;
+        matches!(self, AnyDriver::Sim(_)) && waited.as_ref().is_err_and(would_block)
     }
 }
 
@@ -226,9 +255,29 @@ impl System {
         }
     }
 
+    /// Whether a handle of the one may become one of the other.
+    pub(crate) fn shares_handles_with(&self, other: &System) -> bool {
+        match (self, other) {
+            (System::Os(_), System::Os(_)) => self.backend() == other.backend(),
+            #[cfg(feature = "sim")]
+            (System::Sim(one), System::Sim(other)) => one.shares_kernel_with(other),
+            #[cfg(feature = "sim")]
+            _ => false,
+        }
+    }
+
     /// Whether all berths of a port wait at one quay.
     pub(crate) fn shares_quay(&self) -> bool {
         matches!(self.backend(), Backend::Iocp)
+    }
+
+    /// Whether nothing may run beside the berths: what would be offloaded is theirs to do.
+    pub(crate) fn has_no_threads(&self) -> bool {
+        match self {
+            System::Os(_) => false,
+            #[cfg(feature = "sim")]
+            System::Sim(_) => true,
+        }
     }
 
     pub(crate) fn now(&self) -> Instant {
@@ -244,9 +293,9 @@ impl System {
         each!(System, self, system => system.listen(address, options))
     }
 
-    /// A stream that can be connected to such an address.
-    pub(crate) fn stream(&self, address: &Address) -> io::Result<(Raw, Kind)> {
-        each!(System, self, system => system.stream(address))
+    /// A stream that can be connected to such an address; bound, if it is to come from a certain one.
+    pub(crate) fn stream(&self, address: &Address, from: Option<SocketAddr>) -> io::Result<(Raw, Kind)> {
+        each!(System, self, system => system.stream(address, from))
     }
 
     /// A socket for datagrams, bound.
@@ -272,12 +321,33 @@ impl System {
         each!(System, self, system => system.shutdown(raw, kind, how))
     }
 
+    /// Whether a stream of this kind has directions that can be closed apart.
+    pub(crate) fn has_halves(&self, kind: Kind) -> bool {
+        each!(System, self, system => system.has_halves(kind))
+    }
+
     pub(crate) fn local_address(&self, raw: Raw, kind: Kind) -> io::Result<SockAddr> {
         each!(System, self, system => system.local_address(raw, kind))
     }
 
     pub(crate) fn peer_address(&self, raw: Raw, kind: Kind) -> io::Result<SockAddr> {
         each!(System, self, system => system.peer_address(raw, kind))
+    }
+
+    /// Asks the system's socket of a handle something that never waits.
+    pub(crate) fn with_socket<T>(
+        &self,
+        raw: Raw,
+        ask: impl FnOnce(&socket2::Socket) -> io::Result<T>,
+    ) -> io::Result<T> {
+        match self {
+            System::Os(_) => os::with_socket(raw, ask),
+            #[cfg(feature = "sim")]
+            System::Sim(_) => {
+                let why = "nothing is behind a simulated socket";
+                Err(io::Error::new(io::ErrorKind::Unsupported, why))
+            }
+        }
     }
 
     pub(crate) fn nodelay(&self, raw: Raw, kind: Kind) -> io::Result<bool> {

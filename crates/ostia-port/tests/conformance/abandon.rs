@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, thread, time::Duration};
 
-use ostia_port::op::{Accept, Nop, Open, OpenOptions, Receive, Send, Timer};
+use ostia_port::{
+    buf::{IoBuf, IoBufMut},
+    op::{Accept, AcceptMany, Nop, Open, OpenOptions, Receive, Send, Timer},
+};
 
 use crate::{
     case::Stage,
@@ -21,7 +24,130 @@ cases![
     a_ticket_dropped_on_another_thread_lets_go_there,
     a_ticket_that_was_never_polled_frees_its_result,
     an_abandoned_send_in_line_is_never_sent,
+    a_detached_send_arrives_whole_and_those_behind_it_follow,
+    a_stream_dropped_after_its_send_was_detached_is_closed_when_all_has_gone,
+    a_detached_receive_keeps_its_buffer_until_it_has_ended,
+    a_detached_operation_that_had_ended_lets_go_at_once,
+    detached_operations_end_with_their_berth_and_are_counted,
+    an_operation_that_yields_many_ends_when_it_is_detached,
 ];
+
+/// Bytes that say when they are let go of.
+struct Watched {
+    bytes: Box<[u8]>,
+    #[expect(dead_code, reason = "its count is looked at from outside")]
+    watch: Arc<()>,
+}
+
+impl Watched {
+    fn new(bytes: Vec<u8>, watch: &Arc<()>) -> Watched {
+        Watched { bytes: bytes.into_boxed_slice(), watch: Arc::clone(watch) }
+    }
+}
+
+// SAFETY: the bytes are a boxed slice, whose promise this is.
+unsafe impl IoBuf for Watched {
+    fn stable_ptr(&self) -> *const u8 {
+        self.bytes.stable_ptr()
+    }
+
+    fn init_len(&self) -> usize {
+        self.bytes.init_len()
+    }
+}
+
+// SAFETY: as above.
+unsafe impl IoBufMut for Watched {
+    fn stable_mut_ptr(&mut self) -> *mut u8 {
+        self.bytes.stable_mut_ptr()
+    }
+
+    fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    unsafe fn set_init(&mut self, _len: usize) {}
+}
+
+fn a_detached_send_arrives_whole_and_those_behind_it_follow(stage: &Stage) {
+    let mut desk = stage.desk();
+    let (ours, theirs) = desk.pair();
+    let (first, second) = (pattern(16 << 20), pattern(100_000));
+    desk.submit(Send::new(&ours, first.clone())).detach();
+    desk.turn(Some(Duration::ZERO));
+    // In line behind it, and detached there.
+    desk.submit(Send::new(&ours, second.clone())).detach();
+    let mut last = desk.submit(Send::new(&ours, b"after".to_vec()));
+    assert!(desk.receive(&theirs, first.len()) == first, "what arrived differs from what was sent");
+    assert!(desk.receive(&theirs, second.len()) == second, "what arrived differs from what was sent");
+    assert_eq!(desk.receive(&theirs, 5), b"after");
+    desk.end(&mut last).0.expect("it was sent");
+}
+
+fn a_stream_dropped_after_its_send_was_detached_is_closed_when_all_has_gone(stage: &Stage) {
+    let mut desk = stage.desk();
+    for way in [v4(), stage.local()] {
+        let (ours, theirs) = desk.pair_over(&way);
+        let sent = pattern(8 << 20);
+        desk.submit(Send::new(&ours, sent.clone())).detach();
+        drop(ours);
+        assert!(desk.receive_to_end(&theirs) == sent, "what arrived differs from what was sent");
+    }
+}
+
+fn a_detached_receive_keeps_its_buffer_until_it_has_ended(stage: &Stage) {
+    let mut desk = stage.desk();
+    let (ours, theirs) = desk.pair();
+    let watch = Arc::new(());
+    desk.submit(Receive::new(&ours, Watched::new(vec![0; 8], &watch))).detach();
+    desk.idle();
+    assert_eq!(Arc::strong_count(&watch), 2, "nothing has come, and nobody asked for its end");
+    desk.send(&theirs, b"for it");
+    desk.until("the buffer is let go of", |_| Arc::strong_count(&watch) == 1);
+    // What came was that operation's.
+    desk.send(&theirs, b"for us");
+    assert_eq!(desk.receive(&ours, 6), b"for us");
+}
+
+fn a_detached_operation_that_had_ended_lets_go_at_once(stage: &Stage) {
+    let mut desk = stage.desk();
+    let (ours, _theirs) = desk.pair();
+    let bytes: Arc<[u8]> = vec![7; 8].into();
+    let send = desk.submit(Send::new(&ours, Arc::clone(&bytes)));
+    desk.until("it has ended", |_| send.is_done());
+    assert_eq!(Arc::strong_count(&bytes), 2, "its result waits in the ticket");
+    send.detach();
+    assert_eq!(Arc::strong_count(&bytes), 1);
+    let mut nop = desk.submit(Nop);
+    desk.end(&mut nop).0.expect("a nop ends well");
+    // The result has been taken: there is nothing to be let go of.
+    nop.detach();
+}
+
+fn detached_operations_end_with_their_berth_and_are_counted(stage: &Stage) {
+    let mut desk = stage.desk();
+    let (listener, at) = desk.listen(&v4());
+    let (ours, _theirs) = desk.pair_at(&listener, &at);
+    let watch = Arc::new(());
+    desk.submit(Receive::new(&ours, Watched::new(vec![0; 8], &watch))).detach();
+    desk.submit(Receive::new(&ours, Watched::new(vec![0; 8], &watch))).detach();
+    desk.submit(Accept::new(&listener)).detach();
+    let far = Timer::after(&desk.port, Duration::from_secs(3600));
+    desk.submit(far).detach();
+    desk.turn(Some(Duration::ZERO));
+    let report = desk.berth.close(Duration::from_secs(10));
+    assert_eq!((report.ended, report.leaked, report.unknown), (report.submitted, 0, 0));
+    assert_eq!((report.cancelled, Arc::strong_count(&watch)), (4, 1));
+}
+
+fn an_operation_that_yields_many_ends_when_it_is_detached(stage: &Stage) {
+    let mut desk = stage.desk();
+    let (listener, at) = desk.listen(&v4());
+    desk.submit(AcceptMany::new(&listener)).detach();
+    desk.turn(Some(Duration::ZERO));
+    // The next in line has its turn: nobody else accepts here any more.
+    desk.pair_at(&listener, &at);
+}
 
 fn an_abandoned_operation_keeps_its_buffer_until_it_has_ended(stage: &Stage) {
     let mut desk = stage.desk();

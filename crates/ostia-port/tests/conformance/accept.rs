@@ -1,15 +1,15 @@
 //! Accepting.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, io::ErrorKind, time::Duration};
 
 use ostia_port::{
-    Backend, Stream, Ticket,
-    op::{Accept, AcceptMany, Connect},
+    Backend, Port, Stream, Ticket,
+    op::{Accept, AcceptMany, Connect, Receive, ReceiveManaged},
 };
 
 use crate::{
     case::Stage,
-    kit::{Desk, assert_cancelled, handles_of, v4, v6},
+    kit::{Desk, assert_cancelled, handles_of, room, v4, v6},
 };
 
 cases![
@@ -23,6 +23,10 @@ cases![
     an_accept_ends_when_its_berth_closes,
     both_families_are_accepted_with_their_addresses,
     closing_a_stream_as_soon_as_it_is_accepted_is_safe,
+    a_stream_is_accepted_onto_another_port,
+    what_was_accepted_onto_another_port_and_abandoned_is_closed,
+    a_stream_is_not_accepted_onto_what_cannot_have_it,
+    each_of_many_is_taken_onto_the_port_that_is_chosen_for_it,
 ];
 
 fn connects(desk: &mut Desk, to: &ostia_port::Address, count: usize) -> Vec<Ticket<Connect>> {
@@ -243,4 +247,154 @@ fn closing_a_stream_as_soon_as_it_is_accepted_is_safe(stage: &Stage) {
     drop((accepted, desk.end(&mut pending[0])));
     let connect = desk.connect(&at);
     assert!(desk.run(connect).0.is_err(), "nobody listens any more");
+}
+
+fn a_stream_is_accepted_onto_another_port(stage: &Stage) {
+    let mut desk = stage.desk();
+    let other = stage.port_beside(&desk.port);
+    let mut there = Desk::new(&other);
+    for round in 0..10 {
+        let (listener, at) = desk.listen(&v4());
+        let mut accept = desk.submit(Accept::new(&listener).onto(&other));
+        let connect = desk.connect(&at);
+        let mut connect = desk.submit(connect);
+        let (connected, ours) = desk.end(&mut connect);
+        connected.expect("somebody listens");
+        let (accepted, ()) = desk.end(&mut accept);
+        let theirs = accepted.expect("somebody connects");
+        assert_eq!(
+            theirs.peer_address().expect("it is connected"),
+            ours.local_address().expect("it is connected")
+        );
+        // Its operations are of the other port now, and of that one alone.
+        let refused = desk.berth.submit(Receive::new(&theirs, room(8))).expect_err("it is another port's");
+        assert_eq!(refused.error.kind(), ErrorKind::InvalidInput);
+        drop(refused);
+        let mut receive = there.submit(Receive::new(&theirs, room(8)));
+        there.idle_once();
+        desk.send(&ours, *b"hither");
+        let (received, bytes) = there.end(&mut receive);
+        assert_eq!(&bytes[..received.expect("it was sent").len], b"hither");
+        // Lent buffers are that port's own, too.
+        desk.send(&ours, *b"lent");
+        let (lent, ()) = there.ok(ReceiveManaged::new(&theirs));
+        assert_eq!(&*lent, b"lent");
+        let mut answer = desk.submit(Receive::new(&ours, room(8)));
+        desk.idle_once();
+        there.send(&theirs, *b"thither");
+        let (received, bytes) = desk.end(&mut answer);
+        assert_eq!(&bytes[..received.expect("it was sent").len], b"thither", "round {round}");
+        drop(listener);
+        // The stream outlives its listener, and the one port the other's berth.
+        drop(theirs);
+        assert!(desk.receive_to_end(&ours).is_empty());
+    }
+    there.berth.close(Duration::from_secs(10));
+    let (ours, _) = desk.pair();
+    drop(ours);
+}
+
+fn what_was_accepted_onto_another_port_and_abandoned_is_closed(stage: &Stage) {
+    let mut desk = stage.desk();
+    let other = stage.port_beside(&desk.port);
+    let (listener, at) = desk.listen(&v4());
+    let accept = desk.submit(Accept::new(&listener).onto(&other));
+    let connect = desk.connect(&at);
+    let (_, ours) = desk.ok(connect);
+    desk.until("it has been accepted", |_| accept.is_done());
+    drop(accept);
+    let (received, _) = desk.run(Receive::new(&ours, room(8)));
+    assert!(received.map_or(true, |received| received.len == 0), "nobody has it");
+}
+
+fn a_stream_is_not_accepted_onto_what_cannot_have_it(stage: &Stage) {
+    let mut desk = stage.desk();
+    let (listener, at) = desk.listen(&v4());
+    // Another kernel's, whatever this one is.
+    let foreign = if stage.is_sim() {
+        stage.port()
+    } else {
+        Port::builder().sim(ostia_port::sim::Options::new(1)).open().expect("a simulated port")
+    };
+    let refused = desk.berth.submit(Accept::new(&listener).onto(&foreign)).expect_err("it is another's");
+    assert_eq!(refused.error.kind(), ErrorKind::InvalidInput);
+    // Onto the very port of the listener is nothing special.
+    let own = desk.port.clone();
+    let mut accept = desk.submit(Accept::new(&listener).onto(&own));
+    let connect = desk.connect(&at);
+    let (_, _ours) = desk.ok(connect);
+    desk.end(&mut accept).0.expect("somebody connects");
+    // A named pipe belongs to one port from its beginning.
+    let other = stage.port_beside(&desk.port);
+    let (listener, at) = desk.listen(&stage.local());
+    let accept = desk.berth.submit(Accept::new(&listener).onto(&other));
+    if stage.is_iocp() {
+        assert_eq!(accept.expect_err("it is a pipe").error.kind(), ErrorKind::Unsupported);
+        return;
+    }
+    let mut accept = accept.expect("it is a socket");
+    let connect = desk.connect(&at);
+    let (_, ours) = desk.ok(connect);
+    let theirs = desk.end(&mut accept).0.expect("somebody connects");
+    let mut there = Desk::new(&other);
+    there.send(&theirs, *b"local");
+    assert_eq!(desk.receive(&ours, 5), b"local");
+}
+
+fn each_of_many_is_taken_onto_the_port_that_is_chosen_for_it(stage: &Stage) {
+    let mut desk = stage.desk();
+    let other = stage.port_beside(&desk.port);
+    let own = desk.port.clone();
+    let mut there = Desk::new(&other);
+    let (listener, at) = desk.listen(&v4());
+    let mut accepts = desk.submit(AcceptMany::new(&listener));
+    assert!(accepts.next_onto(|| unreachable!("nobody has come")).is_none());
+    listener.may_accept_onto(&other).expect("it is a socket");
+    for round in 0..10 {
+        let connect = desk.connect(&at);
+        let mut connect = desk.submit(connect);
+        let (connected, ours) = desk.end(&mut connect);
+        connected.expect("somebody listens");
+        let mut taken = None;
+        desk.until("it has been accepted", |_| {
+            taken = accepts.next_onto(|| if round % 2 == 0 { other.clone() } else { own.clone() });
+            taken.is_some()
+        });
+        let theirs = taken.expect("just seen").expect("somebody connects");
+        assert_eq!(
+            theirs.peer_address().expect("it is connected"),
+            ours.local_address().expect("it is connected")
+        );
+        // Its operations are of the port that was chosen, and of that one alone.
+        let (has, has_not) = if round % 2 == 0 { (&mut there, &mut desk) } else { (&mut desk, &mut there) };
+        let refused = has_not.berth.submit(Receive::new(&theirs, room(8))).expect_err("it is another port's");
+        assert_eq!(refused.error.kind(), ErrorKind::InvalidInput);
+        has.send(&theirs, *b"whose");
+        assert_eq!(desk.receive(&ours, 5), b"whose");
+    }
+    // What a port cannot have stays for whoever can.
+    let foreign = Port::builder().sim(ostia_port::sim::Options::new(1)).open().expect("a simulated port");
+    let refused = listener.may_accept_onto(&foreign).expect_err("it is another kernel's");
+    assert_eq!(refused.kind(), ErrorKind::InvalidInput);
+    let connect = desk.connect(&at);
+    let (_, ours) = desk.ok(connect);
+    let mut taken = None;
+    desk.until("it has been accepted", |_| {
+        taken = accepts.next_onto(|| foreign.clone());
+        taken.is_some()
+    });
+    let refused = taken.expect("just seen").expect_err("it is another kernel's");
+    assert_eq!(refused.kind(), ErrorKind::InvalidInput);
+    let theirs = accepts.next().expect("it is still there").expect("somebody connects");
+    desk.send(&theirs, *b"ours");
+    assert_eq!(desk.receive(&ours, 4), b"ours");
+    // A named pipe belongs to one port from its beginning.
+    let (listener, _) = desk.listen(&stage.local());
+    let may = listener.may_accept_onto(&other);
+    listener.may_accept_onto(&own).expect("it is its own");
+    if stage.is_iocp() {
+        assert_eq!(may.expect_err("it is a pipe").kind(), ErrorKind::Unsupported);
+    } else {
+        may.expect("it is a socket");
+    }
 }

@@ -67,6 +67,11 @@ impl Stage {
         self.builder().open().expect("a back end that exists opens a port")
     }
 
+    /// Another port of the same kernel: what the one listens to, the other may connect to.
+    pub(crate) fn port_beside(&self, port: &Port) -> Port {
+        self.builder().sim_beside(port).open().expect("a back end that exists opens a port")
+    }
+
     /// A port with one berth, this thread's.
     pub(crate) fn desk(&self) -> Desk {
         Desk::new(&self.port())

@@ -13,6 +13,7 @@ mod totals;
 
 mod abandon;
 mod accept;
+mod bell;
 mod cancel;
 mod close;
 mod datagram;
@@ -21,6 +22,7 @@ mod file;
 mod limits;
 mod local;
 mod managed;
+mod offload;
 mod options;
 mod order;
 mod post;
@@ -34,6 +36,7 @@ fn main() {
     runner::run(&[
         post::CASES,
         wait::CASES,
+        bell::CASES,
         timeout::CASES,
         order::CASES,
         cancel::CASES,
@@ -44,6 +47,7 @@ fn main() {
         local::CASES,
         datagram::CASES,
         file::CASES,
+        offload::CASES,
         managed::CASES,
         accept::CASES,
         errors::CASES,

@@ -1,11 +1,13 @@
 //! Posts: what threads send to whichever berth comes first.
 
 use std::{
+    io::ErrorKind,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Barrier,
         atomic::{AtomicUsize, Ordering},
     },
+    task::{Wake, Waker},
     thread,
     time::Duration,
 };
@@ -21,6 +23,7 @@ cases![
     posted_work_may_submit,
     posts_of_one_thread_come_in_its_order,
     a_full_queue_refuses_a_post_and_gives_it_back,
+    who_finds_no_room_is_woken_when_a_post_was_taken_and_when_the_port_closes,
     a_value_of_any_type_is_posted,
     a_post_to_a_closed_port_comes_back,
     posts_that_nobody_took_are_dropped_with_their_port,
@@ -160,6 +163,41 @@ fn a_full_queue_refuses_a_post_and_gives_it_back(stage: &Stage) {
     desk.until("the eight have come", |desk| desk.posts.len() == 8);
     port.post(refused.payload).expect("there is room again");
     desk.until("the ninth has come", |desk| desk.posts.len() == 9);
+}
+
+fn who_finds_no_room_is_woken_when_a_post_was_taken_and_when_the_port_closes(stage: &Stage) {
+    struct Count(AtomicUsize);
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    let port = stage.builder().posts_max(2).open().expect("a port opens");
+    let mut desk = Desk::new(&port);
+    let woken: Vec<_> = (0..3).map(|_| Arc::new(Count(AtomicUsize::new(0)))).collect();
+    let wakers: Vec<_> = woken.iter().map(|count| Waker::from(Arc::clone(count))).collect();
+    let counts = || woken.iter().map(|count| count.0.load(Ordering::SeqCst)).collect::<Vec<_>>();
+    let post = |waker| port.post_or_wake(Payload::Word(1), waker);
+    for waker in &wakers[..2] {
+        post(waker).expect("there is room for two");
+    }
+    for waker in &wakers {
+        let refused = post(waker).expect_err("there is room for two");
+        assert_eq!(refused.kind, ErrorKind::WouldBlock);
+        // Whoever asks twice stands in the line once, if nobody came between.
+        post(waker).expect_err("there is room for two");
+    }
+    assert_eq!(counts(), [0, 0, 0]);
+    desk.until("the two have come", |desk| desk.posts.len() == 2);
+    assert_eq!(counts(), [1, 1, 1], "nothing is in anybody's way");
+    for waker in &wakers[..2] {
+        post(waker).expect("there is room again");
+    }
+    post(&wakers[2]).expect_err("there is room for two");
+    drop(desk);
+    port.close(Duration::ZERO).expect("it has no berths");
+    assert_eq!(counts(), [1, 1, 2]);
+    assert_eq!(post(&wakers[0]).expect_err("it is closed").kind, ErrorKind::NotConnected);
 }
 
 fn a_value_of_any_type_is_posted(stage: &Stage) {

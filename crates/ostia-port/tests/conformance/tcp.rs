@@ -1,10 +1,11 @@
 //! Streams over IP.
 
-use std::{io::ErrorKind, net::Shutdown, time::Duration};
+use std::{io::ErrorKind, net::Shutdown, sync::mpsc, time::Duration};
 
 use ostia_port::{
     Address, Class, ListenOptions, Stream,
-    op::{Accept, Receive, ReceiveVectored, Send, SendVectored},
+    buf::{Head, Keeper, Kept, Tail},
+    op::{Accept, Connect, Receive, ReceiveVectored, Send, SendVectored},
 };
 
 use crate::{
@@ -32,6 +33,9 @@ cases![
     a_stream_connects_once,
     nothing_is_received_before_it_is_sent,
     an_accepted_stream_is_a_whole_stream,
+    a_receive_brings_no_more_than_the_front_of_its_buffer,
+    kept_buffers_go_to_their_keeper_however_their_operation_ends,
+    a_stream_comes_from_the_address_it_was_told,
 ];
 
 fn talk(desk: &mut Desk, way: &Address) {
@@ -324,4 +328,82 @@ fn an_accepted_stream_is_a_whole_stream(stage: &Stage) {
     assert_eq!(desk.receive_to_end(&ours), b"bye");
     ours.shutdown(Shutdown::Write).expect("it is connected");
     assert_eq!(desk.receive_to_end(&theirs), b"");
+}
+
+fn a_receive_brings_no_more_than_the_front_of_its_buffer(stage: &Stage) {
+    let mut desk = stage.desk();
+    let (ours, theirs) = desk.pair();
+    let sent = pattern(1000);
+    desk.send(&ours, sent.clone());
+    let mut all = Vec::with_capacity(4096);
+    while all.len() < sent.len() {
+        let start = all.len();
+        let (received, back) = desk.ok(Receive::new(&theirs, Head::new(Tail::new(all, start), 7)));
+        all = back.into_inner().into_inner();
+        assert!((1..=7).contains(&received.len), "{} bytes of seven", received.len);
+        assert_eq!(all.len(), start + received.len);
+    }
+    assert_eq!(all, sent);
+    // A send takes no more, either.
+    let (count, _) = desk.ok(Send::new(&ours, Head::new(sent.clone(), 5)));
+    assert_eq!((count, desk.receive(&theirs, 5)), (5, sent[..5].to_vec()));
+}
+
+fn kept_buffers_go_to_their_keeper_however_their_operation_ends(stage: &Stage) {
+    struct Shelf(mpsc::Sender<Vec<u8>>);
+    impl Keeper for Shelf {
+        fn take_back(&mut self, bytes: Vec<u8>) {
+            self.0.send(bytes).expect("the case looks");
+        }
+    }
+    let (sender, shelf) = mpsc::channel();
+    let kept = || Kept::new(Vec::with_capacity(512), Shelf(sender.clone()));
+    let mut desk = stage.desk();
+    let (ours, theirs) = desk.pair();
+    desk.send(&theirs, *b"well");
+    let (_, bytes) = desk.ok(Receive::new(&ours, kept()));
+    assert_eq!(&**bytes, b"well");
+    assert!(shelf.try_recv().is_err(), "we have it");
+    drop(bytes);
+    assert_eq!(shelf.try_recv().expect("it went back"), b"well");
+    // Abandoned, cancelled and detached.
+    drop(desk.submit(Receive::new(&ours, kept())));
+    let mut cancelled = desk.submit(Receive::new(&ours, kept()));
+    cancelled.cancel();
+    assert!(desk.end(&mut cancelled).0.is_err());
+    desk.submit(Receive::new(&ours, kept())).detach();
+    desk.send(&theirs, *b"late");
+    let mut back = Vec::new();
+    desk.until("all three are back", |_| {
+        back.extend(shelf.try_iter());
+        back.len() == 3
+    });
+    assert_eq!(back.iter().filter(|bytes| *bytes == b"late").count(), 1);
+}
+
+fn a_stream_comes_from_the_address_it_was_told(stage: &Stage) {
+    let mut desk = stage.desk();
+    for way in [v4(), v6()] {
+        let (listener, at) = desk.listen(&way);
+        // A port that was free a moment ago.
+        let from = desk.listen(&way).1;
+        let stream = desk.port.stream_from(&at, &from).expect("it is free");
+        let mut accept = desk.submit(Accept::new(&listener));
+        let (connected, ours) = desk.run(Connect::new(stream, &at).expect("it is an address"));
+        connected.expect("somebody listens");
+        let theirs = desk.end(&mut accept).0.expect("somebody connects");
+        assert_eq!(ours.local_address().expect("it is connected"), from);
+        assert_eq!(theirs.peer_address().expect("it is connected"), from);
+        desk.send(&ours, *b"from there");
+        assert_eq!(desk.receive(&theirs, 10), b"from there");
+        // The system's choice of the port is one, too.
+        let stream = desk.port.stream_from(&at, &way).expect("it is of this machine");
+        let (connected, ours) = desk.run(Connect::new(stream, &at).expect("it is an address"));
+        connected.expect("somebody listens");
+        assert_ne!(ours.local_address().expect("it is connected").as_ip().expect("it is IP").port(), 0);
+    }
+    let mixed = desk.port.stream_from(&v4(), &v6()).expect_err("they are of two families");
+    assert_eq!(mixed.kind(), ErrorKind::InvalidInput);
+    let local = desk.port.stream_from(&stage.local(), &v4()).expect_err("a name has no such thing");
+    assert_eq!(local.kind(), ErrorKind::Unsupported);
 }

@@ -5,7 +5,10 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket},
 };
 
-use ostia_port::{Address, Class, ListenOptions, Stream, op};
+use ostia_port::{
+    Address, Class, ListenOptions, Stream, op,
+    os::linux::{incoming_cpu, set_incoming_cpu},
+};
 
 use crate::{finish, listener, loopback, on_each_backend, pair, run};
 
@@ -108,5 +111,19 @@ fn a_datagram_to_nobody_fails_once_and_the_socket_goes_on() {
         back.send_to(b"z", from).unwrap();
         let (received, bytes) = run(&mut berth, op::ReceiveFrom::new(&here, Vec::with_capacity(8)));
         assert_eq!((received.unwrap().len, &bytes[..]), (1, &b"z"[..]));
+    });
+}
+
+#[test]
+fn a_listener_remembers_which_cpu_it_prefers() {
+    on_each_backend("incoming CPU", |builder| {
+        let port = builder.open().unwrap();
+        let listener = port.listen(&loopback(), &ListenOptions::new().reuse_port(true)).unwrap();
+        assert_eq!(incoming_cpu(&listener).unwrap(), None, "nobody said so");
+        set_incoming_cpu(&listener, 0).unwrap();
+        assert_eq!(incoming_cpu(&listener).unwrap(), Some(0));
+        let local =
+            port.listen(&Address::local("ostia-incoming-cpu").unwrap(), &ListenOptions::new()).unwrap();
+        assert_eq!(set_incoming_cpu(&local, 0).unwrap_err().kind(), ErrorKind::Unsupported);
     });
 }

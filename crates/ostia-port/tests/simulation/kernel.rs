@@ -7,7 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ostia_port::{Address, Batch, Builder, Class, ListenOptions, Packet, Payload, Port, op, sim::Options};
+use ostia_port::{
+    Address, Batch, Builder, Class, ListenOptions, Packet, Payload, Port, op, sim, sim::Options,
+};
 
 use crate::support::{any_ip, close, connected, end, port, port_of, run, state};
 
@@ -243,4 +245,151 @@ fn one_operation_more_than_may_be_is_refused_whoever_had_the_slots_before() {
         drop(tickets);
         close(berth);
     }
+}
+
+#[test]
+fn ports_of_one_machine_have_one_clock_and_one_network() {
+    let kernel = sim::Kernel::new(alone(20));
+    let [one, other] = [(); 2].map(|()| port_of(Port::builder().kernel(&kernel)));
+    let mut berth = one.berth().unwrap();
+    let mut theirs = other.berth().unwrap();
+    let hour = Duration::from_secs(3600);
+    let before = other.now();
+    let timer = berth.submit(op::Timer::after(&one, hour)).unwrap();
+    end(&mut berth, timer).0.unwrap();
+    assert!(other.now() - before >= hour);
+    assert!(kernel.now() >= one.now());
+
+    let listener = one.listen(&any_ip(), &ListenOptions::new()).unwrap();
+    let address = listener.local_address().unwrap();
+    let connect = op::Connect::new(other.stream(&address).unwrap(), &address).unwrap();
+    let (result, client) = run(&mut theirs, connect);
+    result.unwrap();
+    let server = run(&mut berth, op::Accept::new(&listener)).0.unwrap();
+    run(&mut theirs, op::Send::new(&client, b"over there".to_vec())).0.unwrap();
+    let received = run(&mut berth, op::Receive::new(&server, Vec::with_capacity(1))).1;
+    assert_eq!(received, b"o");
+    assert_eq!((kernel.state(), state(&one)), (state(&other), kernel.state()));
+    drop((listener, server, client));
+    theirs.close(hour);
+    close(berth);
+}
+
+fn stepped(seed: u64) -> Options {
+    let mut options = Options::new(seed);
+    options.stepped = true;
+    options
+}
+
+#[test]
+fn a_stepped_berth_sleeps_until_its_time_has_come() {
+    let kernel = sim::Kernel::new(stepped(21));
+    let port = port_of(Port::builder().kernel(&kernel));
+    let (mut berth, mut other) = (port.berth().unwrap(), port.berth().unwrap());
+    let mut batch = Batch::new();
+    let hour = Duration::from_secs(3600);
+    let mut timer = berth.submit(op::Timer::after(&port, hour)).unwrap();
+    let begin = port.now();
+    for sleeper in [&mut berth, &mut other] {
+        assert!(!sim::is_asleep(sleeper));
+        assert_eq!(sleeper.wait(&mut batch, None).unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert!(sim::is_asleep(sleeper));
+    }
+    assert!(port.now() - begin < Duration::from_secs(1), "no time passes by waiting");
+    assert!(kernel.advance(Some(begin + hour / 2)));
+    assert_eq!(port.now(), begin + hour / 2);
+    assert!(sim::is_asleep(&berth) && sim::is_asleep(&other));
+    assert!(kernel.advance(None));
+    assert!(!sim::is_asleep(&berth) && sim::is_asleep(&other));
+    assert_eq!(berth.wait(&mut batch, None).unwrap(), 1);
+    timer.poll().expect("its time has come").0.unwrap();
+    assert_eq!(berth.wait(&mut batch, None).unwrap_err().kind(), ErrorKind::WouldBlock);
+    assert!(!kernel.advance(None), "nothing will ever happen");
+    other.close(hour);
+    close(berth);
+}
+
+#[test]
+fn a_stepped_berth_is_woken_by_its_bell_and_by_a_post_that_finds_no_other() {
+    let kernel = sim::Kernel::new(stepped(22));
+    let port = port_of(Port::builder().kernel(&kernel));
+    let (mut first, mut second) = (port.berth().unwrap(), port.berth().unwrap());
+    let mut batch = Batch::new();
+    first.wait(&mut batch, None).unwrap_err();
+    second.wait(&mut batch, None).unwrap_err();
+    second.bell().ring();
+    assert!(sim::is_asleep(&first) && !sim::is_asleep(&second));
+    assert_eq!(second.wait(&mut batch, None).unwrap(), 0);
+    second.wait(&mut batch, None).unwrap_err();
+    port.post(Payload::Word(1)).unwrap();
+    assert!(!sim::is_asleep(&first) && sim::is_asleep(&second), "one sleeper is woken");
+    assert_eq!(first.wait(&mut batch, None).unwrap(), 1);
+    // While somebody is awake nobody is woken: who is awake looks.
+    port.post(Payload::Word(2)).unwrap();
+    assert!(!sim::is_asleep(&first) && !sim::is_asleep(&second));
+    second.close(Duration::ZERO);
+    close(first);
+}
+
+#[test]
+fn a_stepped_berth_that_closes_lets_time_pass_until_its_operations_have_ended() {
+    let kernel = sim::Kernel::new(stepped(23));
+    let port = port_of(Port::builder().kernel(&kernel));
+    let mut berth = port.berth().unwrap();
+    let listener = port.listen(&any_ip(), &ListenOptions::new()).unwrap();
+    let accept = berth.submit(op::Accept::new(&listener)).unwrap();
+    berth.wait(&mut Batch::new(), None).unwrap_err();
+    drop(listener);
+    drop(accept);
+    close(berth);
+}
+
+#[test]
+fn a_broken_berth_cannot_wait_and_what_it_has_ends_when_it_closes() {
+    let port = port(alone(31));
+    let mut berth = port.berth().unwrap();
+    let (listener, server, client) = connected(&mut berth);
+    let mut receive = berth.submit(op::Receive::new(&server, Vec::with_capacity(8))).unwrap();
+    let mut behind = berth.submit(op::Receive::new(&server, Vec::with_capacity(8))).unwrap();
+    let id = receive.id();
+    assert_eq!(id.berth(), berth.number());
+    berth.wait(&mut Batch::new(), Some(Duration::ZERO)).unwrap();
+    sim::break_berth(&berth, sim::Break::Waits);
+    for timeout in [None, Some(Duration::ZERO), Some(Duration::from_secs(1))] {
+        let error = berth.wait(&mut Batch::new(), timeout).unwrap_err();
+        assert!(error.to_string().contains("broken"), "{error}");
+    }
+    let report = berth.close(Duration::from_secs(10));
+    assert_eq!((report.cancelled, report.leaked), (2, 0), "{report:?}");
+    for ticket in [&mut receive, &mut behind] {
+        assert!(!ticket.is_lost());
+        let (result, buffer) = ticket.poll().expect("it has ended");
+        assert_eq!(Class::of(&result.unwrap_err()), Class::Cancelled);
+        assert_eq!(buffer.capacity(), 8);
+    }
+    drop((listener, server, client));
+}
+
+#[test]
+fn what_the_kernel_never_gives_back_is_lost_and_its_ticket_says_so() {
+    let mut options = alone(32);
+    // What is refused at first is still the berth's, and comes back.
+    options.refuse = 0;
+    let port = port(options);
+    let mut berth = port.berth().unwrap();
+    let (listener, server, client) = connected(&mut berth);
+    let mut receive = berth.submit(op::Receive::new(&server, Vec::with_capacity(8))).unwrap();
+    berth.wait(&mut Batch::new(), Some(Duration::ZERO)).unwrap();
+    let mut late = berth.submit(op::Receive::new(&client, Vec::with_capacity(8))).unwrap();
+    sim::break_berth(&berth, sim::Break::All);
+    assert!(berth.wait(&mut Batch::new(), None).is_err());
+    assert!(!receive.is_lost(), "its berth is there still");
+    let (began, started) = (port.now(), Instant::now());
+    let report = berth.close(Duration::from_secs(10));
+    assert!(port.now() - began >= Duration::from_secs(10) && started.elapsed() < Duration::from_secs(60));
+    assert_eq!((report.cancelled, report.leaked), (2, 1), "{report:?}");
+    assert!(receive.is_lost() && receive.poll().is_none());
+    assert!(!late.is_lost(), "the kernel never had it");
+    assert_eq!(Class::of(&late.poll().expect("it has ended").0.unwrap_err()), Class::Cancelled);
+    drop((listener, server, client, receive));
 }

@@ -1,6 +1,7 @@
 //! Linux: io_uring, or epoll where io_uring is refused. The only place with two back ends in one build.
 
 pub(crate) mod blocking;
+mod borrow;
 pub(crate) mod epoll;
 pub(crate) mod error;
 pub(crate) mod local;
@@ -11,7 +12,12 @@ mod socket;
 mod transfer;
 pub(crate) mod uring;
 
-use std::{io, net::Shutdown, os::fd::RawFd, time::Duration};
+use std::{
+    io,
+    net::{Shutdown, SocketAddr},
+    os::fd::RawFd,
+    time::Duration,
+};
 
 use socket2::SockAddr;
 
@@ -106,6 +112,11 @@ pub(crate) fn raw_of(value: usize) -> Raw {
     Raw::try_from(value).expect("a descriptor is a small number")
 }
 
+/// Asks a socket something that never waits.
+pub(crate) fn with_socket<T>(raw: Raw, ask: impl FnOnce(&socket2::Socket) -> io::Result<T>) -> io::Result<T> {
+    ask(&socket::Borrowed::new(raw))
+}
+
 /// The name of a local socket; empty if it has none.
 pub(crate) fn socket_path(address: &SockAddr) -> std::path::PathBuf {
     address.as_pathname().map(std::path::Path::to_path_buf).unwrap_or_default()
@@ -140,6 +151,16 @@ impl Waker {
             Waker::Uring(waker) => waker.wake(),
             Waker::Epoll(waker) => waker.wake(),
         }
+    }
+}
+
+/// How one thread of several at a quay is woken. There are never several.
+#[derive(Debug)]
+pub(crate) enum Caller {}
+
+impl Caller {
+    pub(crate) fn call(&self) -> io::Result<()> {
+        match *self {}
     }
 }
 
@@ -187,8 +208,8 @@ impl System {
         socket::listen(address, options, self.nonblocking())
     }
 
-    pub(crate) fn stream(&self, address: &Address) -> io::Result<(Raw, Kind)> {
-        socket::stream(address, self.nonblocking())
+    pub(crate) fn stream(&self, address: &Address, from: Option<SocketAddr>) -> io::Result<(Raw, Kind)> {
+        socket::stream(address, from, self.nonblocking())
     }
 
     pub(crate) fn datagram(&self, address: &Address) -> io::Result<(Raw, Kind)> {
@@ -214,6 +235,10 @@ impl System {
 
     pub(crate) fn shutdown(&self, raw: Raw, _kind: Kind, how: Shutdown) -> io::Result<()> {
         socket::shutdown(raw, how)
+    }
+
+    pub(crate) fn has_halves(&self, _kind: Kind) -> bool {
+        true
     }
 
     pub(crate) fn local_address(&self, raw: Raw, _kind: Kind) -> io::Result<SockAddr> {
@@ -254,6 +279,15 @@ impl super::Driver for Driver {
         match self {
             Driver::Uring(driver) => driver.wait(timeout, slots, sink),
             Driver::Epoll(driver) => driver.wait(timeout, slots, sink),
+        }
+    }
+
+    #[inline]
+    fn is_quiet(&self, under_way: bool) -> bool {
+        match self {
+            Driver::Uring(driver) => driver.is_quiet(),
+            // Only what waits there can be heard.
+            Driver::Epoll(_) => !under_way,
         }
     }
 

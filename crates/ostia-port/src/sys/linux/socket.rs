@@ -3,7 +3,7 @@
 use std::{
     io,
     mem::ManuallyDrop,
-    net::Shutdown,
+    net::{Shutdown, SocketAddr},
     ops::Deref,
     os::fd::{FromRawFd, IntoRawFd, RawFd},
 };
@@ -13,10 +13,10 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use crate::{address::Address, handle::Kind, port::ListenOptions};
 
 /// A look at a socket that belongs to a handle.
-struct Borrowed(ManuallyDrop<Socket>);
+pub(super) struct Borrowed(ManuallyDrop<Socket>);
 
 impl Borrowed {
-    fn new(raw: RawFd) -> Borrowed {
+    pub(super) fn new(raw: RawFd) -> Borrowed {
         // SAFETY: the caller has a handle, which keeps the descriptor open; it is not closed here.
         Borrowed(ManuallyDrop::new(unsafe { Socket::from_raw_fd(raw) }))
     }
@@ -68,8 +68,17 @@ pub(super) fn listen(
     Ok((socket.into_raw_fd(), kind))
 }
 
-pub(super) fn stream(address: &Address, nonblocking: bool) -> io::Result<(RawFd, Kind)> {
+pub(super) fn stream(
+    address: &Address,
+    from: Option<SocketAddr>,
+    nonblocking: bool,
+) -> io::Result<(RawFd, Kind)> {
     let socket = open(address, Type::STREAM, nonblocking)?;
+    if let Some(from) = from {
+        // A port whose last connection still lingers may be used again, to somewhere else.
+        socket.set_reuse_address(true)?;
+        socket.bind(&from.into())?;
+    }
     let kind = match address {
         Address::Ip(_) => Kind::Tcp,
         Address::Local(_) => Kind::LocalStream,

@@ -18,6 +18,11 @@ pub struct Options {
     /// no wait ever sleeps, and one that nothing could end fails with `Deadlock`. Otherwise a wait sleeps on until
     /// another thread rings.
     pub alone: bool,
+    /// Every berth is driven from one thread, and stands for a thread of its own: a wait that would sleep fails with
+    /// `WouldBlock` at once, and its berth sleeps from then on, until it is asked to wait again. Time passes by
+    /// [`Kernel::advance`](super::Kernel::advance) alone, a moment for each wait excepted. A berth that closes does not
+    /// sleep: time passes while it does.
+    pub stepped: bool,
     /// How long the kernel takes for a piece of work; now and then fifty times as long.
     pub latency_max: Duration,
     /// How many bytes wait in one direction of a stream before the sender has to.
@@ -49,6 +54,7 @@ impl Options {
         Options {
             seed,
             alone: false,
+            stepped: false,
             latency_max: Duration::from_micros(20),
             stream_room: 64 * 1024,
             short: 250,

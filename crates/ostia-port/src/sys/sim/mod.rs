@@ -1,6 +1,6 @@
 //! The simulated back end: a kernel of our own, in memory, whose every choice follows from a seed.
 //!
-//! **Strategy.** One [`World`] for each port holds sockets, files and the operations under way. Nothing of the operating
+//! **Strategy.** One [`World`] for each port, or for all ports of a [`Kernel`], holds sockets, files and the operations under way. Nothing of the operating
 //! system is inside: no descriptor, no thread, no clock. A berth's wait hands over what was submitted, lets the kernel
 //! work on what is due, and tells what has ended. Where a real wait would sleep, this one sets the clock to the next
 //! moment at which something happens: an hour passes at once.
@@ -9,9 +9,14 @@
 //! real one keeps the memory, and gives flight and outcome back together.
 //!
 //! **One seed, one run.** If everything is driven from one thread ([`Options::alone`]) nothing depends on anything but
-//! the seed: no map of random order, no real time. With several threads the order of their calls is the machine's; then
+//! the seed: no map of random order, no real time. Where berths stand for threads of their own ([`Options::stepped`]),
+//! a wait that would sleep says so and leaves its berth asleep, and whoever drives them says when time passes
+//! ([`Kernel::advance`]). With several threads the order of their calls is the machine's; then
 //! a wait that has nothing to do until its timeout lets other threads go first for a moment ([`LINGER`]), and one that
 //! has nothing to do at all sleeps until somebody rings.
+//!
+//! **Several ports** may have one [`Kernel`], as several real ones have:
+//! one clock, one set of addresses, one seed.
 //!
 //! **What is weak.** It is not fast: each turn looks at all operations. Readiness of foreign descriptors, raw calls and
 //! message pipes do not exist here: `Unsupported`.
@@ -26,7 +31,7 @@ mod world;
 use std::{
     collections::VecDeque,
     fmt, io,
-    net::Shutdown,
+    net::{Shutdown, SocketAddr},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -77,7 +82,80 @@ struct Shared {
     start: Instant,
 }
 
+/// A simulated machine. The ports that are opened on it ([`Builder::kernel`](crate::Builder::kernel)) have one clock,
+/// one network and one file system.
+#[derive(Debug, Clone)]
+pub struct Kernel {
+    shared: Arc<Shared>,
+}
+
+impl Kernel {
+    /// A machine that has just been started.
+    pub fn new(options: Options) -> Kernel {
+        let world = Mutex::new(World::new(options));
+        Kernel { shared: Arc::new(Shared { world, changed: Condvar::new(), start: Instant::now() }) }
+    }
+
+    /// What its clock says.
+    pub fn now(&self) -> Instant {
+        self.shared.now()
+    }
+
+    /// What a test may know of it.
+    pub fn state(&self) -> State {
+        State::of_world(&self.shared.world())
+    }
+
+    /// Lets time pass, as work does that takes long.
+    pub fn pass(&self, time: Duration) {
+        self.shared.change(|world| world.now += u64::try_from(time.as_nanos()).unwrap_or(u64::MAX / 2));
+    }
+
+    /// Sets the clock to the next moment at which something happens, in the kernel or to a berth that sleeps, and to
+    /// `limit` if that is earlier. False if nothing ever will unless somebody who is awake sees to it.
+    pub fn advance(&self, limit: Option<Instant>) -> bool {
+        let limit = limit.map(|limit| limit.saturating_duration_since(self.shared.start).as_nanos());
+        let limit = limit.map(|limit| u64::try_from(limit).unwrap_or(u64::MAX));
+        self.shared.change(|world| world.advance(limit))
+    }
+
+    /// That of a port; none if it is on a real one.
+    pub fn of(port: &Port) -> Option<Kernel> {
+        let sys::System::Sim(system) = &port.shared().system else { return None };
+        Some(Kernel { shared: Arc::clone(&system.shared) })
+    }
+}
+
+/// How a berth is broken: see [`break_berth`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Break {
+    /// Its waits fail. What has ended is told all the same, as where the system's call fails and what has ended lies in
+    /// memory that both know.
+    Waits,
+    /// Its waits fail, and nothing that the kernel has of it ever comes back.
+    All,
+}
+
+/// From here on each wait of this berth fails; one that sleeps gets up and fails. While the berth closes, time passes
+/// in its waits nonetheless. On another back end nothing happens.
+pub fn break_berth(berth: &Berth, how: Break) {
+    if let sys::AnyDriver::Sim(driver) = berth.driver() {
+        driver.shared.change(|world| world.break_berth(driver.berth, how));
+    }
+}
+
+/// Whether this berth sleeps and nothing has come that would wake it: its last wait failed with `WouldBlock`
+/// ([`Options::stepped`]), and would again.
+pub fn is_asleep(berth: &Berth) -> bool {
+    let sys::AnyDriver::Sim(driver) = berth.driver() else { return false };
+    driver.shared.change(|world| world.is_asleep(driver.berth))
+}
+
 impl Shared {
+    fn now(&self) -> Instant {
+        self.start + Duration::from_nanos(self.world().now)
+    }
+
     fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -97,8 +175,12 @@ pub(crate) struct System {
 
 impl System {
     pub(crate) fn open(config: &Config) -> io::Result<System> {
-        let world = Mutex::new(World::new(config.sim));
-        Ok(System { shared: Arc::new(Shared { world, changed: Condvar::new(), start: Instant::now() }) })
+        let kernel = config.kernel.clone().unwrap_or_else(|| Kernel::new(config.sim));
+        Ok(System { shared: kernel.shared })
+    }
+
+    pub(crate) fn shares_kernel_with(&self, other: &System) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
     }
 
     pub(crate) fn backend(&self) -> Backend {
@@ -116,8 +198,8 @@ impl System {
         self.shared.change(|world| world.objects.listen(address, options)).map(raw)
     }
 
-    pub(crate) fn stream(&self, address: &Address) -> io::Result<(Raw, Kind)> {
-        Ok(raw(self.shared.change(|world| world.objects.open_stream(address))))
+    pub(crate) fn stream(&self, address: &Address, from: Option<SocketAddr>) -> io::Result<(Raw, Kind)> {
+        self.shared.change(|world| world.objects.open_stream(address, from)).map(raw)
     }
 
     pub(crate) fn datagram(&self, address: &Address) -> io::Result<(Raw, Kind)> {
@@ -145,6 +227,10 @@ impl System {
         self.shared.change(|world| world.objects.shutdown(number(raw), how))
     }
 
+    pub(crate) fn has_halves(&self, _kind: Kind) -> bool {
+        true
+    }
+
     pub(crate) fn local_address(&self, raw: Raw, _kind: Kind) -> io::Result<SockAddr> {
         self.shared.world().objects.local_address(number(raw))
     }
@@ -164,7 +250,7 @@ impl System {
     }
 
     pub(crate) fn now(&self) -> Instant {
-        self.shared.start + Duration::from_nanos(self.shared.world().now)
+        self.shared.now()
     }
 }
 
@@ -188,14 +274,17 @@ impl State {
     /// Of a port's kernel; none if it is a real one.
     pub fn of(port: &Port) -> Option<State> {
         let sys::System::Sim(system) = &port.shared().system else { return None };
-        let world = system.shared.world();
-        Some(State {
+        Some(State::of_world(&system.shared.world()))
+    }
+
+    fn of_world(world: &World) -> State {
+        State {
             handles: world.objects.len(),
             files: world.files.len(),
             operations: world.operations(),
             elapsed: Duration::from_nanos(world.now),
             digest: world.digest(),
-        })
+        }
     }
 }
 
@@ -264,8 +353,17 @@ impl Driver {
         let berth = self.berth;
         let mut world = shared.world();
         world.tick();
+        world.get_up(berth);
         let timeout = timeout.map(|timeout| u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX));
         let end = timeout.map(|timeout| world.now.saturating_add(timeout));
+        let broken = world.broken(berth);
+        let fails = || Err(io::Error::other("the simulated berth is broken"));
+        if broken == Some(Break::All) {
+            if self.quay.is_closing() {
+                world.now = world.now.max(end.unwrap_or_default());
+            }
+            return fails();
+        }
         loop {
             self.hand_over(&mut world);
             world.run();
@@ -273,7 +371,18 @@ impl Driver {
             if ready || rung || timeout == Some(0) || world.has_told(berth) {
                 break;
             }
+            if broken.is_some() && !self.quay.is_closing() {
+                break;
+            }
             let refused = (!self.waiting.is_empty()).then(|| world.refuses_until(berth));
+            if world.options.stepped && !self.quay.is_closing() {
+                if end.is_some_and(|end| end <= world.now) {
+                    break;
+                }
+                let until = end.unwrap_or(u64::MAX).min(refused.unwrap_or(u64::MAX));
+                world.lie_down(berth, until);
+                return Err(io::Error::new(io::ErrorKind::WouldBlock, "the berth sleeps"));
+            }
             let next = world.next_event(berth).into_iter().chain(refused).min();
             match (next, end) {
                 (Some(next), end) if end.is_none_or(|end| next <= end) => world.now = world.now.max(next),
@@ -295,7 +404,7 @@ impl Driver {
             }
         }
         world.take_told(berth, told);
-        Ok(())
+        if broken.is_some() { fails() } else { Ok(()) }
     }
 
     /// Nothing will ever happen unless somebody else sees to it.

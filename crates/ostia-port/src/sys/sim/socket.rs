@@ -145,8 +145,20 @@ impl Objects {
         Ok((self.add(Object::Listener(listener)), kind))
     }
 
-    pub(super) fn open_stream(&mut self, address: &Address) -> (u32, Kind) {
-        (self.add(Object::Stream(Stream::default())), stream_kind(address))
+    pub(super) fn open_stream(
+        &mut self,
+        address: &Address,
+        from: Option<SocketAddr>,
+    ) -> io::Result<(u32, Kind)> {
+        let local = match from {
+            None => None,
+            Some(from) => Some(self.free_address(&from.into(), |object| match object {
+                Object::Stream(stream) => stream.local.as_ref(),
+                _ => None,
+            })?),
+        };
+        let stream = Stream { local, ..Stream::default() };
+        Ok((self.add(Object::Stream(stream)), stream_kind(address)))
     }
 
     pub(super) fn open_datagram(&mut self, address: &Address) -> io::Result<(u32, Kind)> {
@@ -353,9 +365,11 @@ impl World {
         if found.line.len() >= found.backlog {
             return Step::Wait(WaitFor::Object(listener));
         }
-        let local = to
-            .as_socket()
-            .map(|ip| SockAddr::from(SocketAddr::new(localhost(ip.is_ipv6()), self.objects.port())));
+        let bound = self.objects.stream(number).local.clone();
+        let local = bound.or_else(|| {
+            let ip = to.as_socket()?;
+            Some(SockAddr::from(SocketAddr::new(localhost(ip.is_ipv6()), self.objects.port())))
+        });
         let accepted = Stream {
             connected: true,
             peer: Some(number),

@@ -8,7 +8,7 @@
 use std::{collections::BTreeMap, ptr, sync::Arc};
 
 use super::{
-    code,
+    Break, code,
     dice::{Dice, Options},
     file::Files,
     memory,
@@ -93,6 +93,9 @@ struct Side {
     rung: bool,
     told: Vec<Told>,
     refuses_until: u64,
+    /// It sleeps, and at this moment it would wake by itself.
+    asleep: Option<u64>,
+    broken: Option<Break>,
 }
 
 #[derive(Debug)]
@@ -157,7 +160,8 @@ fn is_file(request: &Request) -> bool {
 }
 
 impl World {
-    pub(super) fn new(options: Options) -> World {
+    pub(super) fn new(mut options: Options) -> World {
+        options.alone |= options.stepped;
         World {
             options,
             dice: Dice::new(options.seed),
@@ -203,6 +207,48 @@ impl World {
 
     pub(super) fn was_rung(&mut self, berth: u32) -> bool {
         std::mem::take(&mut self.side(berth).rung)
+    }
+
+    /// The berth sleeps, at the longest until then.
+    pub(super) fn lie_down(&mut self, berth: u32, until: u64) {
+        self.side(berth).asleep = Some(until);
+    }
+
+    pub(super) fn get_up(&mut self, berth: u32) {
+        self.side(berth).asleep = None;
+    }
+
+    /// Its waits fail from here on.
+    pub(super) fn break_berth(&mut self, berth: u32, how: Break) {
+        self.get_up(berth);
+        self.side(berth).broken = Some(how);
+    }
+
+    pub(super) fn broken(&mut self, berth: u32) -> Option<Break> {
+        self.side(berth).broken
+    }
+
+    /// Whether it sleeps on.
+    pub(super) fn is_asleep(&mut self, berth: u32) -> bool {
+        self.run();
+        let now = self.now;
+        let side = self.side(berth);
+        let is_told = side.told.iter().any(|told| told.at <= now);
+        side.asleep.is_some_and(|until| until > now) && !side.rung && !is_told
+    }
+
+    /// Goes to the next moment at which something happens to anybody, or to the limit; false if there is none.
+    pub(super) fn advance(&mut self, limit: Option<u64>) -> bool {
+        self.run();
+        let operations = self.operations.iter().map(Operation::at);
+        let told = self.berths.values().flat_map(|side| &side.told).map(|told| told.at);
+        let asleep = self.berths.values().filter_map(|side| side.asleep);
+        let next = operations.chain(told).chain(asleep).chain(limit).filter(|at| *at < u64::MAX).min();
+        if let Some(next) = next {
+            self.now = self.now.max(next);
+            self.run();
+        }
+        next.is_some()
     }
 
     /// How many operations the kernel has, those included whose berth has not been told of their end.

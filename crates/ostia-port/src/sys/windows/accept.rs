@@ -8,9 +8,10 @@
 //! connection that comes before then is handed over like any other.
 
 use std::{
+    collections::HashMap,
     io, ptr,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        LazyLock, Mutex, MutexGuard, PoisonError,
         atomic::{Ordering, fence},
     },
     time::Duration,
@@ -251,7 +252,7 @@ pub(super) unsafe fn dequeued(shared: &Inner, head: *const Head, sink: &mut Sink
     let flight = unsafe { Flight::take_up(parent) };
     // SAFETY: its packet has come.
     let answer = unsafe { call.head.answer() };
-    match end_of(shared, call, &state, fresh, answer) {
+    match end_of(call, &state, fresh, answer) {
         Ok(()) => {
             let outcome = Outcome::ok(fresh);
             if !state.many {
@@ -282,7 +283,7 @@ pub(super) unsafe fn dequeued(shared: &Inner, head: *const Head, sink: &mut Sink
 }
 
 /// Whether the call has a connection; if so it is made a socket like any other.
-fn end_of(shared: &Inner, call: &Call, state: &State, fresh: usize, answer: Answer) -> Result<(), i32> {
+fn end_of(call: &Call, state: &State, fresh: usize, answer: Answer) -> Result<(), i32> {
     if answer.code != 0 {
         return Err(error::of_socket(answer.code));
     }
@@ -310,10 +311,22 @@ fn end_of(shared: &Inner, call: &Call, state: &State, fresh: usize, answer: Answ
         }
         // SAFETY: it was told to lie there, and to be so long.
         if let Some(peer) = unsafe { copy_address(peer, peer_len) } {
-            shared.note_accepted(fresh, peer);
+            note_peer(fresh, peer);
         }
     }
     Ok(())
+}
+
+/// The other ends of accepted sockets that nobody has taken from their tickets yet, whichever port they will be of.
+static PEERS: LazyLock<Mutex<HashMap<usize, SockAddr>>> = LazyLock::new(Mutex::default);
+
+fn note_peer(raw: usize, peer: SockAddr) {
+    PEERS.lock().unwrap_or_else(PoisonError::into_inner).insert(raw, peer);
+}
+
+/// The other end of a socket that is taken from its ticket, if it was accepted.
+pub(super) fn take_peer(raw: usize) -> Option<SockAddr> {
+    PEERS.lock().unwrap_or_else(PoisonError::into_inner).remove(&raw)
 }
 
 /// # Safety

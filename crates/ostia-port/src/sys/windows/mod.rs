@@ -9,10 +9,10 @@
 //! it; an error at once by none, but for warnings ("more data"), which the kernel treats as successes. The status
 //! is the OVERLAPPED's own. A cancel is a request: the packet comes in any case.
 //!
-//! **Weak points.** Opening, flushing and metadata have no asynchronous form: offload threads do them. Cached and
-//! extending file writes may hold the calling thread inside the kernel. All berths share one port: the kernel's
-//! lock on it is the price for any thread being able to help. Local datagrams do not exist. A connect that is
-//! refused is tried again by the system for about two seconds.
+//! **Weak points.** Opening, flushing and metadata have no asynchronous form: offload threads do them. Cached reads,
+//! and cached and extending writes, may hold the calling thread inside the kernel, a piece of the file at a time (`op`).
+//! All berths share one port: the kernel's lock on it is the price for any thread being able to help. Local datagrams
+//! do not exist. A connect that is refused is tried again by the system for about two seconds.
 //!
 //! **Not seen on Windows itself.** Tests run under Wine, which ignores the port's concurrency limit and has no wait
 //! completion packets (`clock`), among others.
@@ -20,6 +20,7 @@
 mod accept;
 mod afd;
 pub(crate) mod blocking;
+mod borrow;
 mod clock;
 pub(crate) mod error;
 mod op;
@@ -34,9 +35,9 @@ mod socket;
 mod tests;
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashSet, VecDeque},
     io,
-    net::Shutdown,
+    net::{Shutdown, SocketAddr},
     os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle},
     path::PathBuf,
     ptr,
@@ -214,8 +215,6 @@ struct Inner {
     /// Managed receives that wait for a piece; at most as many as there are slots.
     parked: Mutex<VecDeque<Flight>>,
     parked_count: AtomicUsize,
-    /// The other ends of accepted sockets that nobody has taken from their tickets yet.
-    accepted: Mutex<HashMap<usize, SockAddr>>,
     /// The way to the driver of sockets, for readiness.
     afd: OnceLock<OwnedHandle>,
     /// The slots of raw calls under way, by address.
@@ -223,10 +222,6 @@ struct Inner {
 }
 
 impl Inner {
-    fn note_accepted(&self, raw: usize, peer: SockAddr) {
-        self.accepted.lock().unwrap_or_else(PoisonError::into_inner).insert(raw, peer);
-    }
-
     fn afd(&self) -> io::Result<HANDLE> {
         if let Some(afd) = self.afd.get() {
             return Ok(afd.as_raw_handle());
@@ -311,7 +306,6 @@ impl System {
             quay: OnceLock::new(),
             parked: Mutex::default(),
             parked_count: AtomicUsize::new(0),
-            accepted: Mutex::default(),
             afd: OnceLock::new(),
             raw_calls: Mutex::default(),
         };
@@ -362,9 +356,9 @@ impl System {
         pipe::pair(&self.shared.port)
     }
 
-    pub(crate) fn stream(&self, address: &Address) -> io::Result<(Raw, Kind)> {
+    pub(crate) fn stream(&self, address: &Address, from: Option<SocketAddr>) -> io::Result<(Raw, Kind)> {
         match address {
-            Address::Ip(_) => Ok((socket::stream(address)?, Kind::Tcp)),
+            Address::Ip(_) => Ok((socket::stream(address, from)?, Kind::Tcp)),
             Address::Local(_) => self.pipe_stream(address, &pipe::PipeOptions::new()),
         }
     }
@@ -381,7 +375,7 @@ impl System {
         let handle: HANDLE = ptr::without_provenance_mut(raw);
         match kind {
             Kind::Tcp => {
-                memo.peer = self.shared.accepted.lock().unwrap_or_else(PoisonError::into_inner).remove(&raw);
+                memo.peer = accept::take_peer(raw);
                 self.shared.port.associate(handle)?;
                 memo.skip = socket::may_skip(raw) && skip_on_success(handle);
             }
@@ -437,6 +431,10 @@ impl System {
         socket::shutdown(raw, how)
     }
 
+    pub(crate) fn has_halves(&self, kind: Kind) -> bool {
+        of_socket(kind).is_ok()
+    }
+
     pub(crate) fn local_address(&self, raw: Raw, kind: Kind) -> io::Result<SockAddr> {
         of_socket(kind)?;
         socket::Borrowed::new(raw).local_addr()
@@ -460,6 +458,11 @@ impl System {
 
 fn path_of(address: &Address) -> io::Result<&std::path::Path> {
     address.as_path().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a pipe has a local address"))
+}
+
+/// Asks a socket something that never waits.
+pub(crate) fn with_socket<T>(raw: Raw, ask: impl FnOnce(&socket2::Socket) -> io::Result<T>) -> io::Result<T> {
+    ask(&socket::Borrowed::new(raw))
 }
 
 /// The system's number of a handle, for others.
@@ -506,6 +509,16 @@ impl Waker {
 
     pub(crate) fn wake_all(&self) -> io::Result<()> {
         self.shared.sleepers.wake_all()
+    }
+}
+
+/// Wakes one thread, also one that has only said that it will sleep.
+#[derive(Debug)]
+pub(crate) struct Caller(Arc<Sleeper>);
+
+impl Caller {
+    pub(crate) fn call(&self) -> io::Result<()> {
+        self.0.call()
     }
 }
 
@@ -579,6 +592,10 @@ impl sys::Driver for Driver {
 
     fn keeps_time(&self) -> bool {
         self.shared.clock.works()
+    }
+
+    fn caller(&self) -> Option<Caller> {
+        Some(Caller(Arc::clone(&self.sleeper)))
     }
 
     fn backend(&self) -> Backend {

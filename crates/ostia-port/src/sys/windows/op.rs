@@ -58,6 +58,10 @@ fn ended(flight: Flight, outcome: Outcome) -> Next {
 const WAIT_FOR_BYTES: u32 = 0;
 const TAKE_BYTES: u32 = 1;
 
+/// What the system has in its cache, or takes into it, is copied inside the call that asks for it, and everything else of
+/// the thread waits: so a file is read and written in pieces of this size at most, and others come to it between them.
+const FILE_PIECE: usize = 256 * 1024;
+
 /// A client whose pipe is busy tries again after so long, and twice as long each time up to the second figure.
 const FIRST_RETRY: Duration = Duration::from_millis(1);
 const LAST_RETRY: Duration = Duration::from_millis(32);
@@ -112,12 +116,25 @@ fn run(shared: &Inner, mut flight: Flight, sink: &mut Sink) -> Step {
         match call(shared, flight, sink) {
             Called::Issued(Issued::Under) => return Step::Under,
             Called::Issued(Issued::Ended(of, answer)) => match react(shared, of, answer, sink) {
+                Next::Again(of) if was_long_copy(&of, answer) => return bounce(shared, of, KEY_GO),
                 Next::Again(of) => flight = of,
                 Next::Is(step) => return step,
             },
             Called::Not(step) => return step,
         }
     }
+}
+
+/// Whether the call was of a file, and has copied a whole piece on this thread.
+fn was_long_copy(flight: &Flight, answer: Answer) -> bool {
+    let is_of_file = matches!(
+        flight.request(),
+        Request::ReadAt { .. }
+            | Request::ReadVectoredAt { .. }
+            | Request::WriteAt { .. }
+            | Request::WriteVectoredAt { .. }
+    );
+    is_of_file && answer.bytes == FILE_PIECE
 }
 
 /// The handle that an operation's calls are on.
@@ -327,14 +344,14 @@ fn send(flight: Flight, handle: HANDLE, kind: Kind, skip: bool, slices: &[Slice]
 fn read(flight: Flight, handle: HANDLE, skip: bool, offset: u64, room: Slice) -> Issued {
     issue(flight, handle, skip, offset, |overlapped| {
         // SAFETY: buffer and header are the operation's, which the kernel has until the call has ended.
-        unsafe { pipe::read(handle, room.buf, room.len, overlapped) }
+        unsafe { pipe::read(handle, room.buf, room.len.min(FILE_PIECE as u32), overlapped) }
     })
 }
 
 fn write(flight: Flight, handle: HANDLE, skip: bool, offset: u64, left: Slice) -> Issued {
     issue(flight, handle, skip, offset, |overlapped| {
         // SAFETY: as above.
-        unsafe { pipe::write(handle, left.buf, left.len, overlapped) }
+        unsafe { pipe::write(handle, left.buf, left.len.min(FILE_PIECE as u32), overlapped) }
     })
 }
 
@@ -481,6 +498,7 @@ fn react(shared: &Inner, flight: Flight, answer: Answer, sink: &mut Sink) -> Nex
         Request::ReadAt { .. } | Request::ReadVectoredAt { .. } => {
             let done = flight.slot().sys.done.fetch_add(bytes, Ordering::Relaxed) + bytes;
             match code {
+                0 if is_whole(&flight, done) => ended(flight, Outcome::ok(done)),
                 0 if bytes > 0 => Next::Again(flight),
                 0 | ERROR_HANDLE_EOF => ended(flight, Outcome::ok(done)),
                 _ => {
@@ -517,6 +535,11 @@ fn react(shared: &Inner, flight: Flight, answer: Answer, sink: &mut Sink) -> Nex
         }
         _ => ended(flight, Outcome::error(error::CODE_UNSUPPORTED)),
     }
+}
+
+/// Whether a read into one buffer has filled it.
+fn is_whole(flight: &Flight, done: usize) -> bool {
+    matches!(flight.request(), Request::ReadAt { len, .. } if done == *len)
 }
 
 fn is_cut_off(code: u32) -> bool {

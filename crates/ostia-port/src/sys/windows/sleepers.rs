@@ -1,8 +1,8 @@
 //! The threads that wait at a port, each by itself.
 //!
-//! A packet wakes one thread, and nobody chooses which. That is right for work that any of them can do. While a
-//! berth closes it is not (see `quay`): then each sleeper is woken by a call queued to its thread, which ends a wait
-//! that allows such calls.
+//! A packet wakes one thread, and nobody chooses which. That is right for work that any of them can do. For what is
+//! meant for one of them (`Bell`), and while a berth closes (see `quay`), it is not: then a sleeper is woken by a call
+//! queued to its thread, which ends a wait that allows such calls.
 
 use std::{
     io,
@@ -35,6 +35,15 @@ impl Sleeper {
     /// From here on the thread is woken.
     pub(super) fn lie_down(&self) {
         self.called.store(false, Ordering::SeqCst);
+    }
+
+    /// Queues a call to the thread: it ends the sleep of now, or the next.
+    pub(super) fn call(&self) -> io::Result<()> {
+        // SAFETY: the thread is one of this process, and the function does nothing.
+        if unsafe { QueueUserAPC(Some(nothing), self.thread.as_raw_handle(), 0) } == 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(())
     }
 }
 
@@ -73,10 +82,9 @@ impl Sleepers {
             if sleeper.id == here || sleeper.called.swap(true, Ordering::SeqCst) {
                 continue;
             }
-            // SAFETY: the thread is one of this process, and the function does nothing.
-            if unsafe { QueueUserAPC(Some(nothing), sleeper.thread.as_raw_handle(), 0) } == 0 {
+            if let Err(error) = sleeper.call() {
                 sleeper.called.store(false, Ordering::SeqCst);
-                result = Err(io::Error::last_os_error());
+                result = Err(error);
             }
         }
         result

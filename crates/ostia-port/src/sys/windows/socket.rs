@@ -116,8 +116,12 @@ pub(super) fn listen(address: &Address, options: &ListenOptions) -> io::Result<u
     Ok(into_raw(socket))
 }
 
-pub(super) fn stream(address: &Address) -> io::Result<usize> {
-    open(ip(address)?, Type::STREAM, Protocol::TCP).map(into_raw)
+pub(super) fn stream(address: &Address, from: Option<std::net::SocketAddr>) -> io::Result<usize> {
+    let socket = open(ip(address)?, Type::STREAM, Protocol::TCP)?;
+    if let Some(from) = from {
+        socket.bind(&from.into())?;
+    }
+    Ok(into_raw(socket))
 }
 
 pub(super) fn datagram(address: &Address) -> io::Result<usize> {
@@ -402,7 +406,13 @@ pub(super) unsafe fn connect(socket: usize, to: &SockAddr, overlapped: *mut OVER
     } else {
         (std::net::Ipv4Addr::UNSPECIFIED, 0).into()
     };
-    Borrowed::new(socket).bind(&any.into())?;
+    let borrowed = Borrowed::new(socket);
+    if let Err(error) = borrowed.bind(&any.into())
+        && borrowed.local_addr().is_err()
+    {
+        // Otherwise it is bound already, to an address of the caller's choice.
+        return Err(error);
+    }
     let connect = extensions(socket, to.is_ipv6())?.connect.expect("a lookup that succeeds gives a function");
     // SAFETY: the caller's promise.
     let done =

@@ -42,6 +42,14 @@ pub(super) enum Lender {
 }
 
 impl Lender {
+    /// Whether there is nothing to be handed over to the kernel yet.
+    pub(super) fn has_enough(&self) -> bool {
+        match self {
+            Lender::Kernel(buffers) => !buffers.is_low(),
+            Lender::Driver(_) => true,
+        }
+    }
+
     fn lending(&self) -> &Arc<Lending> {
         match self {
             Lender::Kernel(buffers) => &buffers.lending,

@@ -66,6 +66,11 @@ impl Buffers {
         self.held
     }
 
+    /// Whether the kernel is to be given more, if more has come back.
+    pub(super) fn is_low(&self) -> bool {
+        self.held <= self.lending.count() / 2
+    }
+
     /// Gives a piece to the kernel.
     pub(super) fn give(&mut self, piece: u16) {
         self.write(piece);
@@ -75,8 +80,7 @@ impl Buffers {
     /// Gives the kernel what has come back. If nothing has and somebody waits for it, the berth is woken when
     /// something does.
     pub(super) fn refill(&mut self, wanted: bool) {
-        let low = self.held <= self.lending.count() / 2;
-        if wanted || low {
+        if wanted || self.is_low() {
             self.lending.take_returned(&mut self.returned, wanted);
         }
         if self.returned.is_empty() {

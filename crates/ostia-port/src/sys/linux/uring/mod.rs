@@ -272,8 +272,10 @@ impl Driver {
         // In this order: a receive that finds no buffer now is seen by `resume`, which asks to be woken for one.
         self.hand_over_waiting(sink);
         let timeout = self.resume(timeout, sink);
-        let entered = if timeout == Some(Duration::ZERO) || !sink.is_empty() || self.has_more_to_hand_over() {
-            self.look()
+        let entered = if timeout == Some(Duration::ZERO) || !sink.is_empty() {
+            self.look().map(drop)
+        } else if self.has_more_to_hand_over() {
+            self.look_or_rest(timeout)
         } else if self.ring.has_completions() {
             self.look_if_needed()
         } else {
@@ -326,6 +328,20 @@ impl Driver {
         }
     }
 
+    /// Whether a wait of no time would find nothing and do nothing. Looked at without a call of the kernel.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let lists_are_empty = self.waiting.is_empty()
+            && self.cancels.is_empty()
+            && self.parked.is_empty()
+            && self.resting.is_empty();
+        lists_are_empty
+            && !self.ring.has_completions()
+            && !self.ring.has_entries()
+            && !self.ring.has_work()
+            && self.alarm.as_ref().is_none_or(|alarm| alarm.armed)
+            && self.buffers.as_ref().is_none_or(done::Lender::has_enough)
+    }
+
     /// Something had no room in the ring: there is no sleep before it has.
     fn has_more_to_hand_over(&self) -> bool {
         let unarmed = self.alarm.as_ref().is_some_and(|alarm| !alarm.armed);
@@ -333,11 +349,16 @@ impl Driver {
     }
 
     /// Hands over and lets the kernel work, without waiting.
-    fn look(&mut self) -> io::Result<()> {
-        if self.ring.has_entries() || self.ring.has_work() {
-            self.ring.look()?;
+    fn look(&mut self) -> io::Result<Entered> {
+        if self.ring.has_entries() || self.ring.has_work() { self.ring.look() } else { Ok(Entered::Well) }
+    }
+
+    /// The same where there will be no sleep before more has been handed over.
+    fn look_or_rest(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        match self.look()? {
+            Entered::Starved => self.rest_starved(timeout),
+            Entered::Well | Entered::Full => Ok(()),
         }
-        Ok(())
     }
 
     /// The same where there is something to tell already: what the kernel could still do has time.
@@ -349,12 +370,17 @@ impl Driver {
     }
 
     fn sleep(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        if self.ring.sleep(timeout)? == Entered::Starved {
-            // Nothing was taken. Handing it over again at once would be a spin.
-            let rest = timeout.map_or(STARVED, |timeout| timeout.min(STARVED));
-            self.ring.only_sleep(Some(rest))?;
+        match self.ring.sleep(timeout)? {
+            Entered::Starved => self.rest_starved(timeout),
+            Entered::Well | Entered::Full => Ok(()),
         }
-        Ok(())
+    }
+
+    /// The kernel had no memory, and took nothing. Handing it over again at once would be a spin.
+    #[cold]
+    fn rest_starved(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        let rest = timeout.map_or(STARVED, |timeout| timeout.min(STARVED));
+        self.ring.only_sleep(Some(rest)).map(drop)
     }
 
     /// Takes completions, as many as make a batch.
