@@ -1,9 +1,20 @@
 //! The options that all comparisons share.
 
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
+
+use serde_json::Value;
 
 /// At least so many rounds make a median that counts.
 pub(crate) const ROUNDS_LEAST: usize = 9;
+
+/// What a comparison may be asked to run alone.
+#[derive(Debug)]
+pub(crate) enum Names {
+    /// Parts, one of them after `--only`.
+    Parts(&'static [&'static str]),
+    /// Cells, as many as one likes, each by a part of its name.
+    Cells(Vec<String>),
+}
 
 /// What was asked for.
 #[derive(Clone, Debug)]
@@ -14,6 +25,8 @@ pub(crate) struct Asked {
     pub(crate) quick: bool,
     /// One part instead of all.
     pub(crate) only: Option<String>,
+    /// Some cells instead of all, by parts of their names.
+    cells: Vec<String>,
     /// Where the figures go as JSON, beside the tables.
     pub(crate) json: Option<PathBuf>,
     /// What was typed.
@@ -21,15 +34,16 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// Reads the options of the comparison `name`, whose parts are `parts`.
+    /// Reads the options of the comparison `name`.
     ///
     /// # Errors
     ///
     /// A sentence that says what is wrong.
-    pub(crate) fn parse(name: &str, parts: &[&str], options: &[String]) -> Result<Asked, String> {
+    pub(crate) fn parse(name: &str, names: &Names, options: &[String]) -> Result<Asked, String> {
         let command = ["ostia-bench", name].into_iter().chain(options.iter().map(String::as_str));
         let command = command.collect::<Vec<_>>().join(" ");
-        let mut asked = Asked { rounds: None, quick: false, only: None, json: None, command };
+        let mut asked =
+            Asked { rounds: None, quick: false, only: None, cells: Vec::new(), json: None, command };
         let mut left = options.iter();
         while let Some(option) = left.next() {
             let mut value = || left.next().ok_or_else(|| format!("{option} needs a value"));
@@ -43,6 +57,9 @@ impl Asked {
                     asked.rounds = Some(rounds);
                 }
                 "--only" => {
+                    let Names::Parts(parts) = names else {
+                        return Err(format!("{name} takes the names of cells instead of --only"));
+                    };
                     let part = value()?;
                     if !parts.contains(&part.as_str()) {
                         return Err(format!("--only: one of {}, not {part}", parts.join(", ")));
@@ -50,10 +67,29 @@ impl Asked {
                     asked.only = Some(part.to_owned());
                 }
                 "--json" => asked.json = Some(PathBuf::from(value()?)),
-                other => return Err(format!("there is no option {other}")),
+                other => match names {
+                    Names::Cells(cells) if !other.starts_with('-') => {
+                        if !cells.iter().any(|cell| cell.contains(other)) {
+                            return Err(format!("there is no cell {other}; there are {}", cells.join(", ")));
+                        }
+                        asked.cells.push(other.to_owned());
+                    }
+                    _ => return Err(format!("there is no option {other}")),
+                },
             }
         }
         Ok(asked)
+    }
+
+    /// Writes the figures to where they were asked for, if they were.
+    pub(crate) fn keep(&self, figures: &Value) -> Result<(), String> {
+        let Some(path) = &self.json else { return Ok(()) };
+        fs::write(path, format!("{figures:#}\n")).map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    /// Whether a cell is to be run.
+    pub(crate) fn wants_cell(&self, cell: &str) -> bool {
+        self.cells.is_empty() || self.cells.iter().any(|asked| cell.contains(asked))
     }
 
     /// Whether a part of the comparison is to be run.
@@ -68,7 +104,22 @@ mod tests {
 
     fn parse(line: &str) -> Result<Asked, String> {
         let options: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-        Asked::parse("port", &["echo", "nop"], &options)
+        Asked::parse("port", &Names::Parts(&["echo", "nop"]), &options)
+    }
+
+    #[test]
+    fn cells_are_named_by_parts_of_their_names() {
+        let names = Names::Cells(vec!["echo/1w-1x64B".to_owned(), "wake/one-CPU".to_owned()]);
+        let parse = |words: &[&str]| {
+            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            Asked::parse("rt", &names, &words)
+        };
+        let asked = parse(&["echo", "--quick"]).unwrap();
+        assert!(asked.quick && asked.wants_cell("echo/1w-1x64B") && !asked.wants_cell("wake/one-CPU"));
+        assert!(parse(&[]).unwrap().wants_cell("wake/one-CPU"));
+        let refused = parse(&["disk"]).unwrap_err();
+        assert_eq!(refused, "there is no cell disk; there are echo/1w-1x64B, wake/one-CPU");
+        assert_eq!(parse(&["--only", "echo"]).unwrap_err(), "rt takes the names of cells instead of --only");
     }
 
     #[test]

@@ -11,9 +11,12 @@ pub(crate) enum Limit {
     AtLeast(f64),
 }
 
-/// Verdicts in the order in which they were given.
+/// Verdicts in the order in which they were given, and what could not be measured to its end.
 #[derive(Debug, Default)]
-pub(crate) struct Gates(Vec<Verdict>);
+pub(crate) struct Gates {
+    verdicts: Vec<Verdict>,
+    failures: Vec<String>,
+}
 
 #[derive(Debug)]
 struct Verdict {
@@ -61,6 +64,23 @@ impl Gates {
         self.judge(what, rounds, limit, goal, true);
     }
 
+    /// Notes what ran at first and then no more: figures are missing that should be there.
+    pub(crate) fn failed(&mut self, failures: &[String]) {
+        self.failures.extend_from_slice(failures);
+    }
+
+    /// What [`Gates::failed`] noted.
+    ///
+    /// # Errors
+    ///
+    /// All of it in one sentence, if there is any.
+    pub(crate) fn complete(&self) -> Result<(), String> {
+        match &self.failures[..] {
+            [] => Ok(()),
+            failures => Err(format!("figures are missing: {}", failures.join("; "))),
+        }
+    }
+
     fn judge(&mut self, what: String, rounds: &Rounds, limit: Limit, goal: Option<f64>, applies: bool) {
         let (median, best, near) = match limit {
             Limit::AtMost(_) => (rounds.median(), rounds.least(), rounds.quantile(0.1)),
@@ -73,13 +93,13 @@ impl Gates {
             true => Outcome::Miss,
         };
         let goal_met = goal.filter(|_| applies).map(|goal| limit.with(goal).holds(median));
-        self.0.push(Verdict { what, median, best, limit, goal, outcome, goal_met });
+        self.verdicts.push(Verdict { what, median, best, limit, goal, outcome, goal_met });
     }
 
     /// All verdicts, for people.
     pub(crate) fn print(&self) {
         println!("\nGates ({BUILD} build): the median counts");
-        for verdict in &self.0 {
+        for verdict in &self.verdicts {
             let goal = match (verdict.goal, verdict.goal_met) {
                 (Some(goal), Some(met)) => {
                     format!("; goal {} {}", verdict.limit.with(goal), if met { "met" } else { "not met" })
@@ -99,7 +119,7 @@ impl Gates {
 
     /// All verdicts, for machines.
     pub(crate) fn json(&self) -> Value {
-        self.0
+        self.verdicts
             .iter()
             .map(|v| {
                 json!({

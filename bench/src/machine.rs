@@ -20,13 +20,12 @@ impl Machine {
     pub(crate) fn here() -> Machine {
         let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-        let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
         let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         Machine {
             kernel: kernel.trim().to_owned(),
             model: model.map_or_else(|| "unknown".into(), |(_, model)| model.to_owned()),
             cores: thread::available_parallelism().map_or(1, Into::into),
-            load: load.split(' ').take(3).collect::<Vec<_>>().join(" "),
+            load: load(),
         }
     }
 
@@ -51,4 +50,10 @@ impl Machine {
             "vector_code": Level::best().to_string(),
         })
     }
+}
+
+/// The load average of one, five and fifteen minutes.
+pub(crate) fn load() -> String {
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    load.split(' ').take(3).collect::<Vec<_>>().join(" ")
 }

@@ -1,4 +1,4 @@
-//! `ostia-bench hash` and `ostia-bench port`: ours and the peers in one interleaved run.
+//! `ostia-bench hash`, `ostia-bench port` and `ostia-bench rt`: ours and the peers in one interleaved run.
 
 // The programs that talk to the kernel without a net under them, and the counting allocator, allow it for
 // themselves and say why.
@@ -6,24 +6,27 @@
 
 mod arguments;
 mod gate;
+mod harness;
 mod hash;
 mod machine;
 mod measure;
 mod port;
+mod rt;
 
-use std::{env, fs, process::ExitCode};
+use std::{env, process::ExitCode};
 
-use crate::arguments::Asked;
+use crate::arguments::{Asked, Names};
 
 const USAGE: &str = "\
 ostia-bench hash [--quick] [--rounds N] [--only lookup|search] [--json FILE]
-ostia-bench port [--quick] [--rounds N] [--only echo|nop|files|wake|timers|alloc] [--json FILE]";
+ostia-bench port [--quick] [--rounds N] [--only echo|nop|files|wake|timers|alloc] [--json FILE]
+ostia-bench rt   [--quick] [--rounds N] [--json FILE] [CELL...], each a part of a cell's name";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    // What `port` compares runs in processes of their own, and those are this program again.
+    // What some of them compare runs in processes of its own, and those are this program again.
     if let Some(("program", rest)) = arguments.split_first().map(|(verb, rest)| (verb.as_str(), rest)) {
-        return port::program::main(rest);
+        return harness::program::main(rest, &[("port", port::serve), ("rt", rt::serve)]);
     }
     let run = match parse(&arguments) {
         Ok(run) => run,
@@ -44,18 +47,12 @@ fn main() -> ExitCode {
 /// The comparison that was asked for, ready to run.
 fn parse(arguments: &[String]) -> Result<impl FnOnce() -> Result<(), String>, String> {
     let (name, options) = arguments.split_first().ok_or("which comparison?")?;
-    let (parts, compare): (&[&str], fn(&Asked) -> _) = match name.as_str() {
-        "hash" => (&hash::PARTS, hash::compare),
-        "port" => (&port::PARTS, port::compare),
+    let (names, compare): (_, fn(&Asked) -> _) = match name.as_str() {
+        "hash" => (Names::Parts(&hash::PARTS), hash::compare),
+        "port" => (Names::Parts(&port::PARTS), port::compare),
+        "rt" => (Names::Cells(rt::cells()), rt::compare),
         other => return Err(format!("there is no comparison {other}")),
     };
-    let asked = Asked::parse(name, parts, options)?;
-    Ok(move || {
-        let figures = compare(&asked)?;
-        match &asked.json {
-            Some(path) => fs::write(path, format!("{figures:#}\n"))
-                .map_err(|error| format!("{}: {error}", path.display())),
-            None => Ok(()),
-        }
-    })
+    let asked = Asked::parse(name, &names, options)?;
+    Ok(move || compare(&asked))
 }

@@ -6,7 +6,7 @@ mod peers;
 mod search;
 mod sets;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     arguments::{Asked, ROUNDS_LEAST},
@@ -17,8 +17,8 @@ use crate::{
 /// What `--only` may name.
 pub(crate) const PARTS: [&str; 2] = ["lookup", "search"];
 
-/// Runs the comparison and gives its figures back.
-pub(crate) fn compare(asked: &Asked) -> Result<Value, String> {
+/// Runs the comparison.
+pub(crate) fn compare(asked: &Asked) -> Result<(), String> {
     // Lookups take microseconds, searches up to seconds.
     let rounds = asked.rounds.unwrap_or(31);
     let (lookups, searches) = match asked.quick {
@@ -34,7 +34,7 @@ pub(crate) fn compare(asked: &Asked) -> Result<Value, String> {
     let lookup = if asked.wants("lookup") { lookup::compare(lookups, &mut gates)? } else { json!(null) };
     let search = if asked.wants("search") { search::measure(searches, &mut gates)? } else { json!(null) };
     gates.print();
-    Ok(json!({
+    asked.keep(&json!({
         "command": asked.command,
         "build": gate::BUILD,
         "machine": machine.json(),

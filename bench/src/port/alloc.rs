@@ -6,12 +6,9 @@ use serde_json::{Value, json};
 
 use crate::{
     gate::{Gates, Limit},
+    harness::program::{Sample, Settings, names},
     measure::Rounds,
-    port::{
-        echo, files, nop, ours,
-        program::{Sample, Settings, names},
-        timers, wake,
-    },
+    port::{echo, files, nop, ours, timers, wake},
 };
 
 /// Operations that allocate do so at least once each. Fewer than one in a thousand is a list that grew or a thread

@@ -28,16 +28,18 @@ use compio::{
     time,
 };
 
-use crate::port::{
-    echo::{self, BUFFER},
-    files::{BLOCK, DEPTH, Places, STEP, check},
-    program::{Sample, Settings, steady},
-    timers::{Found, Lateness, repeat},
-    wake::End,
+use crate::{
+    harness::program::{Sample, Settings, steady},
+    port::{
+        echo::{self, BUFFER},
+        files::{BLOCK, DEPTH, Places, STEP, check},
+        timers::{Found, Lateness, repeat},
+        wake::End,
+    },
 };
 
 /// The flags of a ring that one thread uses, and room for every operation of a comparison.
-fn tuned() -> ProactorBuilder {
+pub(crate) fn tuned() -> ProactorBuilder {
     let mut builder = ProactorBuilder::new();
     builder.single_issuer(true).defer_taskrun(true).coop_taskrun(true).taskrun_flag(true).capacity(4096);
     builder.driver_type(DriverType::IoUring);
@@ -45,7 +47,7 @@ fn tuned() -> ProactorBuilder {
 }
 
 /// As it comes, on io_uring.
-fn plain() -> ProactorBuilder {
+pub(crate) fn plain() -> ProactorBuilder {
     let mut builder = ProactorBuilder::new();
     builder.driver_type(DriverType::IoUring);
     builder
@@ -58,7 +60,7 @@ fn poll() -> ProactorBuilder {
     builder
 }
 
-fn runtime(proactor: ProactorBuilder) -> Result<Runtime, String> {
+pub(crate) fn runtime(proactor: ProactorBuilder) -> Result<Runtime, String> {
     RuntimeBuilder::new().with_proactor(proactor).build().map_err(told("runtime"))
 }
 

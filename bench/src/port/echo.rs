@@ -1,29 +1,21 @@
 //! Echo over loopback TCP: connections x message bytes, CPU time of the server a request.
 //!
-//! The server is a process of its own on the first CPU, the client a thread of this process on the second. The
-//! server's CPU time is read from outside, before and after, when the client has all its messages back and the
-//! server sleeps: so both figures are exact, and every request counts whole.
+//! The server is a process of its own on the first CPU, the client a thread of this process on the second.
 
-use std::{
-    net::{Ipv4Addr, TcpListener, TcpStream},
-    thread,
-    time::Instant,
-};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
 use serde_json::{Value, json};
 
 use crate::{
     gate::{Gates, Limit},
-    port::{
+    harness::{
         child::Running,
-        compio,
         contest::Contest,
         counting,
-        load::Client,
-        ours, polling, processor,
+        load::{self, Load, Place, Talk},
         program::{self, Program, Sample, Settings, named, names},
-        raw_epoll, raw_uring,
     },
+    port::{compio, ours, polling, raw_epoll, raw_uring},
 };
 
 /// What each connection has room for in the server.
@@ -84,7 +76,8 @@ pub(crate) fn compare(rounds: usize, settings: Settings, gates: &mut Gates) -> R
     let contest = Contest::hold(rounds, columns, &cases, names(&programs()), |case, name| {
         let sample = sample(settings, name, CELLS[case])?;
         Ok(vec![sample.nanoseconds(), sample.speed()])
-    })?;
+    });
+    gates.failed(contest.failures());
     let raw = names(RAW);
     contest.print("Echo, connections x message", &raw);
     println!("\nEcho, geometric mean of all cells over the better raw program of each: median, p25 - p75");
@@ -113,32 +106,13 @@ pub(crate) fn compare(rounds: usize, settings: Settings, gates: &mut Gates) -> R
 }
 
 /// One server, from its start to its end.
-pub(crate) fn sample(settings: Settings, name: &str, cell: Cell) -> Result<Sample, String> {
-    let server = Running::start(settings, &["echo", name, &cell.0.to_string()])?;
-    let measured = thread::scope(|scope| {
-        // A thread of its own, since what it is pinned to, processes started by it would be pinned to as well.
-        let client = scope.spawn(|| drive(&server, settings, cell));
-        client.join().map_err(|_| "the client panicked".to_owned())?
-    });
-    match measured {
-        Ok(sample) => server.end().map(|()| sample),
+pub(crate) fn sample(settings: Settings, name: &str, (connections, size): Cell) -> Result<Sample, String> {
+    let server = Running::start(settings, &["port", "echo", name, &connections.to_string()])?;
+    let load = Load { connections, talk: Talk::Echo(size), place: Place::Second };
+    match load::measure(&server, settings, load) {
+        Ok(measured) => server.end().map(|()| measured.sample),
         Err(why) => Err(format!("{why}; {}", server.stop())),
     }
-}
-
-fn drive(server: &Running, settings: Settings, (connections, size): Cell) -> Result<Sample, String> {
-    processor::pin(1)?;
-    let said = |name: &str| server.first()[name].as_u64().ok_or_else(|| format!("it did not say its {name}"));
-    let port = u16::try_from(said("port")?).map_err(|error| error.to_string())?;
-    let allocations = || if settings.counting { server.number_at(said("counter")?) } else { Ok(0) };
-    let mut client = Client::connect(port, connections, size)?;
-    client.drive(settings.warm)?;
-    let (counted, cpu) = (allocations()?, server.idle_cpu()?);
-    let begun = Instant::now();
-    let operations = client.drive(settings.measured)?;
-    let wall = begun.elapsed();
-    let cpu = server.idle_cpu()? - cpu;
-    Ok(Sample { operations, cpu, wall, allocations: allocations()? - counted })
 }
 
 fn told(what: &str) -> impl Fn(std::io::Error) -> String {

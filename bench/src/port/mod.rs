@@ -4,18 +4,12 @@
 //! operation: on shared cores time on the wall says little.
 
 mod alloc;
-mod child;
-mod compio;
-mod contest;
-mod counting;
+pub(crate) mod compio;
 mod echo;
-mod files;
-mod load;
+pub(crate) mod files;
 mod nop;
 mod ours;
 mod polling;
-mod processor;
-pub(crate) mod program;
 mod raw_epoll;
 mod raw_uring;
 mod timers;
@@ -28,9 +22,12 @@ use serde_json::{Map, Value, json};
 use crate::{
     arguments::Asked,
     gate::{self, Gates},
+    harness::{
+        processor,
+        program::{Settings, not_for_people, number},
+    },
     machine::Machine,
 };
-use program::Settings;
 
 /// What `--only` may name.
 pub(crate) const PARTS: [&str; 6] = ["echo", "nop", "files", "wake", "timers", "alloc"];
@@ -41,8 +38,8 @@ type Part = fn(rounds: usize, settings: Settings, gates: &mut Gates) -> Result<V
 /// lies makes up to a third. So many short runs tell more than few long ones.
 const ROUNDS: usize = 21;
 
-/// Runs the comparison and gives its figures back.
-pub(crate) fn compare(asked: &Asked) -> Result<Value, String> {
+/// Runs the comparison.
+pub(crate) fn compare(asked: &Asked) -> Result<(), String> {
     let (rounds, warm, measured) = match asked.quick {
         true => (2, 50, 100),
         false => (asked.rounds.unwrap_or(ROUNDS), 150, 350),
@@ -67,7 +64,7 @@ pub(crate) fn compare(asked: &Asked) -> Result<Value, String> {
         }
     }
     gates.print();
-    Ok(json!({
+    asked.keep(&json!({
         "command": asked.command,
         "build": gate::BUILD,
         "machine": machine.json(),
@@ -77,5 +74,22 @@ pub(crate) fn compare(asked: &Asked) -> Result<Value, String> {
         "quick": asked.quick,
         "parts": figures,
         "gates": gates.json(),
+    }))?;
+    gates.complete()
+}
+
+/// Runs a program of this comparison, in its own process.
+pub(crate) fn serve(words: &[&str], settings: Settings) -> Result<Option<Value>, String> {
+    if words.first() != Some(&"wake") {
+        // The first CPU is the programs', the second the client's; the two threads of `wake` have places of their own.
+        processor::pin(0)?;
+    }
+    Ok(Some(match *words {
+        ["echo", name, connections] => return echo::serve(name, number(connections)?).map(|()| None),
+        ["nop", name, batch] => nop::serve(name, number(batch)?, settings)?.json(),
+        ["files", name, path] => files::serve(name, path, settings)?.json(),
+        ["wake", name, place] => wake::serve(name, place, settings)?.json(),
+        ["timers", name] => timers::serve(name, settings)?,
+        _ => return Err(not_for_people()),
     }))
 }

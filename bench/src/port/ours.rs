@@ -13,13 +13,15 @@ use ostia_port::{
     op::{self, OpenOptions, ReadAt, Receive, Send, TicketId, Timer},
 };
 
-use crate::port::{
-    echo::{self, BUFFER},
-    files::{self, BLOCK, DEPTH, Places, check},
-    nop,
-    program::{Program, Sample, Settings, steady},
-    timers::{self, Found, Lateness, repeat},
-    wake::{self, End, trips},
+use crate::{
+    harness::program::{Program, Sample, Settings, steady},
+    port::{
+        echo::{self, BUFFER},
+        files::{self, BLOCK, DEPTH, Places, check},
+        nop,
+        timers::{self, Found, Lateness, repeat},
+        wake::{self, End, trips},
+    },
 };
 
 pub(crate) const ECHO: &[Program<echo::Serve>] = &[

@@ -22,14 +22,14 @@ use serde_json::{Value, json};
 
 use crate::{
     gate::{Gates, Limit},
-    measure::process_cpu,
-    port::{
-        child, compio,
+    harness::{
+        child,
         contest::Contest,
-        counting, ours, polling,
+        counting,
         program::{Program, Sample, Settings, named, names},
-        raw_uring,
     },
+    measure::process_cpu,
+    port::{compio, ours, polling, raw_uring},
 };
 
 /// Timers at once.
@@ -110,7 +110,7 @@ pub(crate) fn repeat(
 
 /// One run of a program in a process of its own.
 pub(crate) fn sample(settings: Settings, name: &str) -> Result<Sample, String> {
-    let said = child::run(settings, &["timers", name])?;
+    let said = child::run(settings, &["port", "timers", name])?;
     Sample::parse(&said["sample"]).ok_or_else(|| format!("it said {said}"))
 }
 
@@ -119,12 +119,13 @@ pub(crate) fn compare(rounds: usize, settings: Settings, gates: &mut Gates) -> R
     let cases = [format!("{TIMERS} of 1 to 20 ms at once, nothing else to do")];
     let columns = &["late, us, p50 of a run", "late, us, p99", "CPU ns a timer"];
     let contest = Contest::hold(rounds, columns, &cases, names(&programs()), |_, name| {
-        let said = child::run(settings, &["timers", name])?;
+        let said = child::run(settings, &["port", "timers", name])?;
         let late = |quantile: &str| said[quantile].as_f64().map(|seconds| seconds * 1e6);
         let sample = Sample::parse(&said["sample"]).map(|sample| sample.nanoseconds());
         let figures: Option<Vec<f64>> = [late("p50"), late("p99"), sample].into_iter().collect();
         figures.ok_or_else(|| format!("it said {said}"))
-    })?;
+    });
+    gates.failed(contest.failures());
     contest.print("Timers", &names(RAW));
     for name in names(ours::TIMERS) {
         for (column, quantile, limit) in [(0, "p50", 100.0), (1, "p99", 1000.0)] {

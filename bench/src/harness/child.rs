@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::port::{
+use crate::harness::{
     processor,
     program::{Sample, Settings},
 };
@@ -55,6 +55,11 @@ impl Running {
     /// The CPU time of the process, which has nothing to do at the moment.
     pub(crate) fn idle_cpu(&self) -> Result<Duration, String> {
         processor::idle_cpu(self.child.id())
+    }
+
+    /// Which process it is.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// The number at an address of the process.

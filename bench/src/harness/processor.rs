@@ -48,7 +48,8 @@ pub(crate) fn idle_cpu(process: u32) -> Result<Duration, String> {
     Err("it takes CPU time without anything to do".into())
 }
 
-fn cpu_of(process: u32) -> Result<Duration, String> {
+/// The CPU time of a process, as far as the kernel has added it up: see [`idle_cpu`].
+pub(crate) fn cpu_of(process: u32) -> Result<Duration, String> {
     let mut clock = MaybeUninit::uninit();
     // SAFETY: the call writes one clock id, for which there is room.
     let failed = unsafe { libc::clock_getcpuclockid(process as libc::pid_t, clock.as_mut_ptr()) };

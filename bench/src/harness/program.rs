@@ -1,6 +1,6 @@
 //! The side of the programs that are compared: each runs in a fresh process, which is this program again.
 //!
-//! The words after `program` are the settings, the part, the program's name and what the part adds. A program
+//! The words after `program` are the settings, the comparison, the part, the program's name and what the part adds. A program
 //! tells what it measured on one line of standard output, as JSON; one that cannot run says why on standard error
 //! and ends with a failure.
 
@@ -13,10 +13,7 @@ use std::{
 use rustix::process::{Signal, set_parent_process_death_signal};
 use serde_json::{Value, json};
 
-use crate::{
-    measure::process_cpu,
-    port::{counting, echo, files, nop, processor, timers, wake},
-};
+use crate::{harness::counting, measure::process_cpu};
 
 /// What all programs of one run share.
 #[derive(Clone, Copy, Debug)]
@@ -120,9 +117,13 @@ pub(crate) fn tell(said: &Value) -> Result<(), String> {
     writeln!(out, "{said}").and_then(|()| out.flush()).map_err(|error| format!("standard output: {error}"))
 }
 
-/// What this process does when it is a program.
-pub(crate) fn main(words: &[String]) -> ExitCode {
-    match run(words) {
+/// The programs of a comparison: runs the one that the words name, and gives back what it measured of itself, or
+/// nothing if it has said what there was to say.
+pub(crate) type Serve = fn(words: &[&str], settings: Settings) -> Result<Option<Value>, String>;
+
+/// What this process does when it is a program of one of these comparisons.
+pub(crate) fn main(words: &[String], comparisons: &[Program<Serve>]) -> ExitCode {
+    match run(words, comparisons) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             eprintln!("{why}");
@@ -131,32 +132,28 @@ pub(crate) fn main(words: &[String]) -> ExitCode {
     }
 }
 
-fn run(words: &[String]) -> Result<(), String> {
+fn run(words: &[String], comparisons: &[Program<Serve>]) -> Result<(), String> {
     // Whoever ends the comparison ends its programs too.
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(|error| error.to_string())?;
-    let not_for_people = || "these words are for the comparison itself: `ostia-bench port`".to_owned();
     let (settings, words) = words.split_at_checked(3).ok_or_else(not_for_people)?;
     let settings = Settings::parse(settings).ok_or_else(not_for_people)?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let (comparison, words) = words.split_first().ok_or_else(not_for_people)?;
     if settings.counting {
         counting::count();
     }
-    if words.first() != Some(&"wake") {
-        // The first CPU is the programs', the second the client's; the two threads of `wake` have places of their own.
-        processor::pin(0)?;
+    match named(comparisons, comparison)?(words, settings)? {
+        Some(said) => tell(&said),
+        None => Ok(()),
     }
-    let said: Value = match words[..] {
-        ["echo", name, connections] => return echo::serve(name, number(connections)?),
-        ["nop", name, batch] => nop::serve(name, number(batch)?, settings)?.json(),
-        ["files", name, path] => files::serve(name, path, settings)?.json(),
-        ["wake", name, place] => wake::serve(name, place, settings)?.json(),
-        ["timers", name] => timers::serve(name, settings)?,
-        _ => return Err(not_for_people()),
-    };
-    tell(&said)
 }
 
-fn number(word: &str) -> Result<usize, String> {
+/// What someone reads who tries this by hand.
+pub(crate) fn not_for_people() -> String {
+    "these words are for a comparison itself".to_owned()
+}
+
+pub(crate) fn number(word: &str) -> Result<usize, String> {
     word.parse().map_err(|error| format!("{word}: {error}"))
 }
 
