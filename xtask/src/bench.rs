@@ -19,8 +19,8 @@ const GENERIC: Build = ("generic", "");
 pub(crate) fn run(house: &House, arguments: &[String]) -> Result<ExitCode, String> {
     let builds: &[Build] = match arguments.first().map(String::as_str) {
         Some("hash") => &[NATIVE, GENERIC],
-        Some("port") => &[GENERIC],
-        _ => return Err("which comparison? `cargo xtask bench hash` or `cargo xtask bench port`".to_owned()),
+        Some("port" | "rt") => &[GENERIC],
+        _ => return Err("which comparison? `cargo xtask bench hash`, `port` or `rt`".to_owned()),
     };
     if !house.root.join("bench/Cargo.toml").is_file() {
         return Err("there is no bench/Cargo.toml in this checkout yet".to_owned());

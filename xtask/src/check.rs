@@ -67,10 +67,14 @@ pub(crate) const LEGS: &[Leg] = &[
     Leg { name: "aside", about: "clippy in bench/ and in fuzz/, which nothing else builds", run: aside_leg },
     Leg { name: "docs", about: "cargo doc with warnings denied", run: docs_leg },
     Leg { name: "windows", about: "all tests, built for Windows and run under Wine", run: windows::test_leg },
-    Leg { name: "loom", about: "every order of steps on what the berths of ostia-port share", run: loom_leg },
+    Leg {
+        name: "loom",
+        about: "every order of steps on what threads share in ostia-port and ostia-rt",
+        run: loom_leg,
+    },
     Leg {
         name: "miri",
-        about: "chosen tests of ostia-hash, ostia-emit and ostia-port under Miri (nightly)",
+        about: "chosen tests of ostia-hash, ostia-emit, ostia-port and ostia-rt under Miri (nightly)",
         run: miri_leg,
     },
 ];
@@ -86,6 +90,7 @@ const MIRI_TESTS: &[(&str, &str, &str)] = &[
     ("ostia-emit", "--test=load", ""),
     ("ostia-port", "--test=simulation", "kernel::a"),
     ("ostia-port", "--test=simulation", "every_operation_ends_once"),
+    ("ostia-rt", "--lib", "task::"),
 ];
 
 /// Runs the legs that were named, or all.
@@ -193,6 +198,10 @@ fn clippy_leg(house: &House) -> Outcome {
     if let Err(why) = run_command(cargo(house).arg("clippy").args(flags).args(deny)) {
         return Outcome::Failed(why);
     }
+    // Its tests ask for every feature; without any it is what most will build.
+    if let Err(why) = run_command(cargo(house).args(["clippy", "-p", "ostia-rt", "--lib"]).args(deny)) {
+        return Outcome::Failed(why);
+    }
     if cfg!(windows) {
         return Outcome::Holds("this system is Windows".to_owned());
     }
@@ -212,7 +221,7 @@ fn docs_leg(house: &House) -> Outcome {
 
 fn loom_leg(house: &House) -> Outcome {
     let mut command = cargo(house);
-    command.args(["test", "-p", "ostia-port", "--test", "loom"]);
+    command.args(["test", "-p", "ostia-port", "-p", "ostia-rt", "--test", "loom"]);
     command.env("RUSTFLAGS", "--cfg loom").env("CARGO_TARGET_DIR", house.target.join("loom"));
     match run_tests(&mut command) {
         Ok(tally) if tally.passed == 0 => {

@@ -9,8 +9,17 @@ use std::{
 use crate::house::House;
 
 /// The lists of rules: what their numbers begin with, and how many there are.
-const LISTS: [(&str, usize); 6] =
-    [("E", 27), ("P", 12), ("S", 33), ("IOCP ", 95), ("uring ", 55), ("local ", 18)];
+const LISTS: [(&str, usize); 9] = [
+    ("E", 27),
+    ("P", 12),
+    ("S", 33),
+    ("C", 13),
+    ("F", 9),
+    ("A", 2),
+    ("IOCP ", 95),
+    ("uring ", 55),
+    ("local ", 18),
+];
 
 /// How it stands with a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,6 +92,11 @@ fn exists(root: &Path, test: &str) -> bool {
             root.join("crates/ostia-os/src").join(path(rest)),
         ],
         "src" => vec![port.join("src").join(path(rest))],
+        // The runtime's tests; `rt::src::` are its unit tests.
+        "rt" => vec![
+            root.join("crates/ostia-rt/tests").join(path(rest)),
+            root.join("crates/ostia-rt").join(path(rest)),
+        ],
         "xtask" => return files(&root.join("xtask/src")).iter().any(|file| has_test(file, name)),
         _ => vec![port.join("tests").join(path(place)), port.join("tests/conformance").join(path(place))],
     };

@@ -30,12 +30,15 @@ cargo xtask: what CI runs, and a few things made by program
   cargo xtask examples            writes the key sets of examples/keys afresh
   cargo xtask bench hash [ARGS]   the comparison with other crates, native build and generic build
   cargo xtask bench port [ARGS]   the completion port beside hand-written programs and other crates (Linux)
+  cargo xtask bench rt [ARGS]     the runtime beside other runtimes (Linux); words name cells: echo/1w 200us idle
   cargo xtask fuzz [TARGET] [--seconds N]
                                   every fuzz target, or one, for N seconds each (10)
   cargo xtask soak [--seeds N | --minutes M]
                                   programs of chance on the simulated completion port, for a minute
   cargo xtask soak stress [--seconds S]
                                   thousands of connections on each real back end, for a minute each (Linux)
+  cargo xtask soak peers [--seconds S]
+                                  a server of the runtime whose peers are killed, do not read, come by thousands
 
 Legs of `check` (the tests of this system are `cargo test --workspace`, which .ci/run runs first):
 ";

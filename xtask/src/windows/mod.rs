@@ -115,7 +115,8 @@ fn has_target(house: &House, target: &str) -> bool {
 
 /// The leg: all tests of the workspace.
 pub(crate) fn test_leg(house: &House) -> Outcome {
-    match test(house, &["--workspace".to_owned()]) {
+    // All programs, also behind one that fails: to build them takes longer than to run them.
+    match test(house, &["--workspace".to_owned(), "--no-fail-fast".to_owned()]) {
         Ready::Yes(Ok(tally)) if tally.passed == 0 => Outcome::Failed("no test ran".to_owned()),
         Ready::Yes(Ok(tally)) => Outcome::Holds(tally.to_string()),
         Ready::Yes(Err(why)) => Outcome::Failed(why),
