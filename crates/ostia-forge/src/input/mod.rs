@@ -14,6 +14,7 @@ use std::{
 };
 
 use ostia_hash::keys::{KeySet, KeyType, MAX_KEYS, Order};
+use serde::{Deserialize, Serialize};
 
 mod error;
 mod format;
@@ -35,7 +36,8 @@ pub use self::{
 pub const MAX_BYTES: u64 = MAX_KEYS as u64 * 8;
 
 /// A column of a table, or a field of objects.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Column {
     /// By its name, in a table's first row or in each object.
     Name(String),

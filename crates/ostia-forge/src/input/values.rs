@@ -1,5 +1,7 @@
 //! What a table carries for each key: integers, or records of one size.
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     Column, Format, InputError, Place, Reading,
     error::quoted,
@@ -37,7 +39,8 @@ impl Values {
 }
 
 /// What the values are to be read as.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum ValueShape {
     /// Unsigned integers.
     #[default]

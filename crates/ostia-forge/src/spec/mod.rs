@@ -4,7 +4,13 @@ use std::{collections::BTreeSet, time::Duration};
 
 use ostia_emit::lang::Language;
 use ostia_hash::create::Options;
+use serde::{Deserialize, Serialize};
 
+mod digest;
+mod job;
+pub(crate) mod serial;
+
+pub use self::job::{JobSpec, MEMORY, NodePolicy};
 use crate::input::{Column, Format, Header, Reading, ValueShape};
 
 /// What comes out of a set.
@@ -41,38 +47,46 @@ impl Output {
 }
 
 /// Where the values of a set are.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ValueSource {
     /// In a column or field beside the keys.
     Beside(Column),
     /// In a file of their own.
-    File(std::path::PathBuf),
+    File(#[serde(with = "serial::path")] std::path::PathBuf),
 }
 
-/// What is asked for each set of a job.
-#[derive(Clone, Debug)]
+/// What is asked for each set of a job. Written down, what is left out is as by default.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Spec {
     /// The format of the input; `None` goes by the file's name.
+    #[serde(with = "serial::maybe_word")]
     pub format: Option<Format>,
     /// The type of the keys; `None` goes by the format and the keys.
+    #[serde(with = "serial::maybe_word")]
     pub key_type: Option<ostia_hash::keys::KeyType>,
     /// Which position an index is.
+    #[serde(with = "serial::word")]
     pub order: ostia_hash::keys::Order,
     /// Where the keys are in a table or in objects.
     pub column: Option<Column>,
     /// Whether a table has a header.
+    #[serde(with = "serial::word")]
     pub header: Header,
     /// Where the values are.
     pub values: Option<ValueSource>,
     /// What the values are.
     pub value_shape: ValueShape,
     /// How the table is made.
+    #[serde(with = "serial::OptionsText")]
     pub options: Options,
     /// Keys whose memory a search for the best table counts apart, as they would stand in a text file.
     pub subset: Vec<String>,
     /// The time a set may take; an attempt is not begun after it.
     pub time_limit: Option<Duration>,
     /// What comes out.
+    #[serde(with = "serial::word_set")]
     pub outputs: BTreeSet<Output>,
     /// Self-test and micro-benchmark beside each source.
     pub tests: bool,

@@ -8,6 +8,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+mod sources;
+
+pub use self::sources::Sources;
 use crate::input::Format;
 
 /// Something that is named like a set.
