@@ -208,7 +208,7 @@ fn line_up(found: Vec<Found>, spec: &Spec) -> Vec<Waiting> {
     let taken = taken(&named, spec);
     let mut waiting: Vec<Waiting> = found
         .into_iter()
-        .map(|Found { path, format }| {
+        .map(|Found { path, format, bytes }| {
             let refused = match format {
                 Err(why) => Some(SetError::Found { path: path.clone(), why }),
                 Ok(_) => clashes
@@ -216,7 +216,6 @@ fn line_up(found: Vec<Found>, spec: &Spec) -> Vec<Waiting> {
                     .map(SetError::Clash)
                     .or_else(|| Some(SetError::Taken { by: taken.get(&path)?.clone(), path: path.clone() })),
             };
-            let bytes = fs::metadata(&path).map_or(0, |m| m.len());
             Waiting { path, bytes, refused: Mutex::new(refused) }
         })
         .collect();

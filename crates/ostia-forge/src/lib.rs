@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bulk;
+pub mod disk;
 pub mod find;
 pub mod input;
 pub mod names;

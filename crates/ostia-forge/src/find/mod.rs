@@ -1,17 +1,26 @@
-//! Finds the sets in a folder.
+//! Finds the sets of a job: those in a folder, or in a list.
 //!
 //! What has a known extension is a set, or an error row that says why it is not: nothing that is named like
 //! a set is passed over in silence. The order is that of the names, byte by byte, on every system.
 
 use std::{
-    fmt, fs, io,
+    fmt, io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
+mod list;
+mod patterns;
 mod sources;
+mod walk;
 
-pub use self::sources::Sources;
-use crate::input::Format;
+pub use self::{
+    list::{ListError, read_list},
+    patterns::PatternError,
+    sources::Sources,
+    walk::{Walk, WalkError},
+};
+use crate::{disk::RealDisk, input::Format};
 
 /// Something that is named like a set.
 #[derive(Debug)]
@@ -20,6 +29,8 @@ pub struct Found {
     pub path: PathBuf,
     /// How it is read, or why it is no set.
     pub format: Result<Format, FindError>,
+    /// How long it is; 0 for what is no set.
+    pub bytes: u64,
 }
 
 /// Why something is no set.
@@ -32,6 +43,14 @@ pub enum FindError {
     NotAFile,
     /// It cannot be looked at. A folder that cannot be listed is reported so as well.
     Io(io::Error),
+    /// It is a directory, in a list of files.
+    ListedDirectory,
+    /// It is neither a file nor a directory, in a list of files.
+    ListedNotAFile,
+    /// It stood in the list before.
+    Twice,
+    /// It is a file of a list, and its name does not tell how to read it.
+    UnknownFormat,
 }
 
 impl fmt::Display for FindError {
@@ -40,6 +59,12 @@ impl fmt::Display for FindError {
             FindError::Directory => write!(f, "is a directory, and is named like a set; rename it"),
             FindError::NotAFile => write!(f, "is not a regular file, and is named like a set; rename it"),
             FindError::Io(why) => write!(f, "cannot be read: {why}"),
+            FindError::ListedDirectory => write!(f, "is a directory, not a key set; list the files in it"),
+            FindError::ListedNotAFile => write!(f, "is not a regular file"),
+            FindError::Twice => write!(f, "is in the list twice"),
+            FindError::UnknownFormat => {
+                write!(f, "has a name that does not tell its format; give one with --format")
+            }
         }
     }
 }
@@ -48,7 +73,7 @@ impl std::error::Error for FindError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             FindError::Io(why) => why.source(),
-            FindError::Directory | FindError::NotAFile => None,
+            _ => None,
         }
     }
 }
@@ -62,43 +87,13 @@ impl std::error::Error for FindError {
 /// # Errors
 /// When `dir` itself cannot be listed. Trouble below it is a row of its own.
 pub fn find(dir: &Path, recursive: bool) -> io::Result<Vec<Found>> {
-    let mut found = Vec::new();
-    let mut folders = Vec::new();
-    list(dir, recursive, &mut found, &mut folders)?;
-    while let Some(folder) = folders.pop() {
-        if let Err(why) = list(&folder, recursive, &mut found, &mut folders) {
-            found.push(Found { path: folder, format: Err(FindError::Io(why)) });
-        }
+    let sources =
+        Sources::Folder { dir: dir.to_owned(), recursive, include: Vec::new(), exclude: Vec::new() };
+    match Walk::new(&sources, Arc::new(RealDisk)) {
+        Ok(mut walk) => Ok(walk.next_some(usize::MAX)),
+        Err(WalkError::Folder { why, .. }) => Err(why),
+        Err(WalkError::Pattern(why)) => Err(io::Error::other(why)),
     }
-    // Paths compare part by part, so the separator of a system has no say in the order.
-    found.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(found)
-}
-
-fn list(dir: &Path, recursive: bool, found: &mut Vec<Found>, folders: &mut Vec<PathBuf>) -> io::Result<()> {
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        if name.as_encoded_bytes().starts_with(b".") || name == "CMakeLists.txt" {
-            continue;
-        }
-        let path = entry.path();
-        match known(&path) {
-            Some(format) => {
-                // Follows links: what counts is what a reader would open.
-                let format = match fs::metadata(&path) {
-                    Ok(m) if m.is_file() => Ok(format),
-                    Ok(m) if m.is_dir() => Err(FindError::Directory),
-                    Ok(_) => Err(FindError::NotAFile),
-                    Err(why) => Err(FindError::Io(why)),
-                };
-                found.push(Found { path, format });
-            }
-            None if recursive && entry.file_type().is_ok_and(|t| t.is_dir()) => folders.push(path),
-            None => {}
-        }
-    }
-    Ok(())
 }
 
 /// The format that a name's ending tells, also of a name that is not UTF-8: such a file gets its row too.
@@ -109,6 +104,8 @@ fn known(path: &Path) -> Option<Format> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn shown(root: &Path, recursive: bool) -> Vec<String> {

@@ -8,6 +8,7 @@ use std::{
 use ostia_hash::keys::{KeyType, KeysError, MAX_KEYS};
 
 use super::{Format, MAX_BYTES};
+use crate::disk::TooLarge;
 
 /// Where in an input something stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -333,6 +334,16 @@ pub enum ReadFailure {
     UnknownFormat,
     /// What is in it was refused.
     Input(Box<InputError>),
+}
+
+impl From<io::Error> for ReadFailure {
+    fn from(why: io::Error) -> ReadFailure {
+        match TooLarge::of(&why) {
+            Some(TooLarge { length, .. }) => ReadFailure::Input(Box::new(InputError::TooLarge { length })),
+            None if why.kind() == io::ErrorKind::IsADirectory => ReadFailure::Directory,
+            None => ReadFailure::Io(why),
+        }
+    }
 }
 
 impl fmt::Display for ReadError {

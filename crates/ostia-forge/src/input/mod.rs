@@ -7,11 +7,7 @@
 //! No input panics. Memory stays within a small multiple of the input's size: parsers hand over one key at a
 //! time, and places are found again only when an error needs them.
 
-use std::{
-    fs::File,
-    io::{self, Read},
-    path::Path,
-};
+use std::{io, path::Path};
 
 use ostia_hash::keys::{KeySet, KeyType, MAX_KEYS, Order};
 use serde::{Deserialize, Serialize};
@@ -31,6 +27,7 @@ pub use self::{
     format::Format,
     values::{ValueShape, Values, parse_values},
 };
+use crate::disk::{Disk, RealDisk, bounded};
 
 /// The most bytes of an input that are read: as many as the largest set takes when it is packed.
 pub const MAX_BYTES: u64 = MAX_KEYS as u64 * 8;
@@ -198,31 +195,17 @@ pub fn read(path: &Path, format: Option<Format>, reading: &Reading) -> Result<In
 pub fn read_bytes(path: &Path) -> Result<Vec<u8>, ReadError> {
     let fail = |why| ReadError { path: path.to_owned(), why };
     if path == Path::new("-") {
-        return bounded(io::stdin().lock(), 0, MAX_BYTES).map_err(fail);
+        return bounded(io::stdin().lock(), 0, MAX_BYTES).map_err(|why| fail(why.into()));
     }
-    if path.is_dir() {
-        return Err(fail(ReadFailure::Directory));
-    }
-    let file = File::open(path).map_err(|why| fail(ReadFailure::Io(why)))?;
-    let length = file.metadata().map_or(0, |m| m.len());
-    bounded(file, length, MAX_BYTES).map_err(fail)
+    read_bytes_of(&RealDisk, path)
 }
 
-/// Reads to the end, but not past `most` bytes. The length that is told is only a hint.
-fn bounded(source: impl Read, length: u64, most: u64) -> Result<Vec<u8>, ReadFailure> {
-    if length > most {
-        return Err(ReadFailure::Input(Box::new(InputError::TooLarge { length: Some(length) })));
-    }
-    let mut bytes = Vec::new();
-    // A sparse or hostile file may tell any length: an allocation that fails is an error, not an abort.
-    bytes
-        .try_reserve_exact(length as usize)
-        .map_err(|why| ReadFailure::Io(io::Error::new(io::ErrorKind::OutOfMemory, why)))?;
-    source.take(most + 1).read_to_end(&mut bytes).map_err(ReadFailure::Io)?;
-    if bytes.len() as u64 > most {
-        return Err(ReadFailure::Input(Box::new(InputError::TooLarge { length: None })));
-    }
-    Ok(bytes)
+/// All bytes of a file on a disk.
+///
+/// # Errors
+/// When it cannot be read, or has more than [`MAX_BYTES`].
+pub fn read_bytes_of(disk: &dyn Disk, path: &Path) -> Result<Vec<u8>, ReadError> {
+    disk.read(path, MAX_BYTES).map_err(|why| ReadError { path: path.to_owned(), why: why.into() })
 }
 
 /// The text after a byte order mark, if there is one.
@@ -236,19 +219,6 @@ fn without_mark(bytes: &[u8]) -> Result<&[u8], InputError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_too_large_is_refused_before_and_while_it_is_read() {
-        let told = bounded(io::empty(), 11, 10);
-        let too_large = |read| match read {
-            Err(ReadFailure::Input(why)) => Some(*why),
-            _ => None,
-        };
-        assert!(matches!(too_large(told), Some(InputError::TooLarge { length: Some(11) })));
-        let untold = bounded(io::repeat(0), 0, 10);
-        assert!(matches!(too_large(untold), Some(InputError::TooLarge { length: None })));
-        assert_eq!(bounded(&[7u8; 10][..], 0, 10).unwrap(), [7; 10]);
-    }
 
     #[test]
     fn an_argument_of_digits_is_a_number() {
