@@ -9,23 +9,23 @@
 //! | made and listed, in one step that [`Store::abort`] cannot divide | its rename |
 //! | removed by its guard | at any error, and at a panic |
 //! | removed by [`Store::abort`] | when the program is interrupted |
-//! | removed by [`sweep`] | after the program was killed |
+//! | removed by [`sweep`], or [`Store::sweep_locked`] | after the program was killed |
 
 use std::{
     collections::BTreeSet,
-    fmt,
-    fs::{self, File, OpenOptions},
-    io::{self, Read, Write},
+    fmt, fs, io,
     path::{Path, PathBuf},
     process,
     sync::{
-        Mutex, MutexGuard, PoisonError, RwLock,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, SystemTime},
 };
 
 use serde::{Deserialize, Serialize};
+
+use crate::disk::{Disk, Kind, NewFile, RealDisk};
 
 /// What a stored file is safe against.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -36,6 +36,27 @@ pub enum Durability {
     Process,
     /// A loss of power as well: file and folder are synchronised.
     Power,
+}
+
+/// Whose temporaries a store makes, and so who may remove what a killed one left behind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Temporaries {
+    /// One of many that may write into a folder at a time, as `create` does: they are known by their process,
+    /// and go by [`sweep`].
+    #[default]
+    Shared,
+    /// The one that has the folder's lock: whatever is there of this kind was left behind, and goes by
+    /// [`Store::sweep_locked`].
+    Locked,
+}
+
+impl Temporaries {
+    fn prefix(self) -> &'static str {
+        match self {
+            Temporaries::Shared => PREFIX,
+            Temporaries::Locked => LOCKED_PREFIX,
+        }
+    }
 }
 
 /// What became of a file.
@@ -103,19 +124,37 @@ impl std::error::Error for StoreError {
 }
 
 /// Stores files, and knows which temporaries are in flight. Shared by the threads of a run.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Store {
+    disk: Arc<dyn Disk>,
     durability: Durability,
+    temporaries: Temporaries,
     /// True once nothing may be begun any more. Held for reading while a temporary is made and listed, so
     /// that none is made behind the back of `abort`.
     closed: RwLock<bool>,
     in_flight: Mutex<BTreeSet<PathBuf>>,
 }
 
+impl Default for Store {
+    fn default() -> Store {
+        Store::new(Durability::default())
+    }
+}
+
 impl Store {
-    /// A store with nothing in flight.
+    /// A store on the file system with nothing in flight, one of many that may write into a folder.
     pub fn new(durability: Durability) -> Store {
-        Store { durability, ..Store::default() }
+        Store::with_disk(Arc::new(RealDisk), durability, Temporaries::Shared)
+    }
+
+    /// A store on a disk.
+    pub fn with_disk(disk: Arc<dyn Disk>, durability: Durability, temporaries: Temporaries) -> Store {
+        Store { disk, durability, temporaries, closed: RwLock::default(), in_flight: Mutex::default() }
+    }
+
+    /// What it stores on.
+    pub fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
     }
 
     /// Stores a file. Its folder must be there.
@@ -123,10 +162,11 @@ impl Store {
     /// # Errors
     /// When it cannot be written, or the store was aborted. The old file, if there was one, is as it was.
     pub fn put(&self, path: &Path, bytes: &[u8]) -> Result<Stored, StoreError> {
-        let stored = match holds(path, bytes) {
-            Some(true) => return Ok(Stored::Unchanged),
-            Some(false) => Stored::Replaced,
-            None => Stored::Created,
+        let stored = match self.disk.holds(path, bytes) {
+            Ok(true) => return Ok(Stored::Unchanged),
+            Ok(false) => Stored::Replaced,
+            // Nothing is there, or nothing that can be read; in its way it is not, or the rename will tell.
+            Err(_) => Stored::Created,
         };
         self.place(path, |file| file.write_all(bytes))?;
         Ok(stored)
@@ -137,29 +177,53 @@ impl Store {
     pub fn abort(&self) -> usize {
         *self.closed.write().unwrap_or_else(PoisonError::into_inner) = true;
         let temporaries = std::mem::take(&mut *self.listed());
-        temporaries.iter().filter(|t| fs::remove_file(t).is_ok()).count()
+        temporaries.iter().filter(|t| self.disk.remove(t).is_ok()).count()
     }
 
-    fn place(&self, path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), StoreError> {
+    /// Removes the temporaries that earlier holders of a folder's lock left there; says which. The caller must
+    /// have that lock, and nothing of its own in flight.
+    ///
+    /// # Errors
+    /// When the folder cannot be listed, or a temporary not removed.
+    pub fn sweep_locked(&self, dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+        let fail = |path: &Path, step, why| StoreError { path: path.to_owned(), step, why };
+        let mut removed = Vec::new();
+        for listed in self.disk.list(dir).map_err(|why| fail(dir, Step::List, why))? {
+            let name = listed.name.to_str().unwrap_or_default();
+            if listed.kind != Kind::File || owner(name, LOCKED_PREFIX).is_none() {
+                continue;
+            }
+            let path = dir.join(name);
+            self.disk.remove(&path).map_err(|why| fail(&path, Step::Remove, why))?;
+            removed.push(path);
+        }
+        removed.sort();
+        Ok(removed)
+    }
+
+    fn place(
+        &self,
+        path: &Path,
+        write: impl FnOnce(&mut dyn NewFile) -> io::Result<()>,
+    ) -> Result<(), StoreError> {
         let fail = |step, why| StoreError { path: path.to_owned(), step, why };
         let (mut file, temporary) = self.begin(path)?;
-        write(&mut file).map_err(|why| self.explain(fail(Step::Write, why)))?;
+        write(&mut *file).map_err(|why| self.explain(fail(Step::Write, why)))?;
         if self.durability == Durability::Power {
-            file.sync_all().map_err(|why| self.explain(fail(Step::Sync, why)))?;
+            file.sync().map_err(|why| self.explain(fail(Step::Sync, why)))?;
         }
         // Windows renames no file that is open without leave.
         drop(file);
-        fs::rename(&temporary.path, path).map_err(|why| self.explain(fail(Step::Rename, why)))?;
+        self.disk.rename(&temporary.path, path).map_err(|why| self.explain(fail(Step::Rename, why)))?;
         temporary.placed();
-        // Only Unix opens a folder as a file. On Windows the rename is in NTFS's journal.
-        if self.durability == Durability::Power && cfg!(unix) {
-            File::open(folder(path)).and_then(|f| f.sync_all()).map_err(|why| fail(Step::Sync, why))?;
+        if self.durability == Durability::Power {
+            self.disk.sync_dir(folder(path)).map_err(|why| fail(Step::Sync, why))?;
         }
         Ok(())
     }
 
     /// Makes and lists a temporary beside `path`.
-    fn begin(&self, path: &Path) -> Result<(File, Temporary<'_>), StoreError> {
+    fn begin(&self, path: &Path) -> Result<(Box<dyn NewFile>, Temporary<'_>), StoreError> {
         // One number for all stores of the process, or two of them could use one name.
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let fail = |step, why| StoreError { path: path.to_owned(), step, why };
@@ -169,8 +233,9 @@ impl Store {
         }
         loop {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
-            let temporary = folder(path).join(format!("{PREFIX}{}-{number}{SUFFIX}", process::id()));
-            match OpenOptions::new().write(true).create_new(true).open(&temporary) {
+            let prefix = self.temporaries.prefix();
+            let temporary = folder(path).join(format!("{prefix}{}-{number}{SUFFIX}", process::id()));
+            match self.disk.create(&temporary) {
                 Ok(file) => {
                     self.listed().insert(temporary.clone());
                     return Ok((file, Temporary { store: self, path: temporary }));
@@ -213,12 +278,13 @@ impl Drop for Temporary<'_> {
         // Not listed any more: it was put in place, or `abort` took it.
         if self.store.listed().remove(&self.path) {
             // Nothing can be done about a failure here; `sweep` will find the file.
-            let _ = fs::remove_file(&self.path);
+            let _ = self.store.disk.remove(&self.path);
         }
     }
 }
 
-/// Removes the temporaries in a folder whose process was killed; says which.
+/// Removes the temporaries in a folder whose process was killed; says which. Those of whoever has the folder's
+/// lock are not among them.
 ///
 /// On Linux a process that is gone has no entry in `/proc`. Elsewhere a temporary must be a day old.
 ///
@@ -230,7 +296,7 @@ pub fn sweep(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let mut removed = Vec::new();
     for entry in fs::read_dir(dir).map_err(list)? {
         let entry = entry.map_err(list)?;
-        let Some(pid) = entry.file_name().to_str().and_then(owner) else { continue };
+        let Some(pid) = entry.file_name().to_str().and_then(|name| owner(name, PREFIX)) else { continue };
         if !entry.file_type().is_ok_and(|t| t.is_file()) || is_alive(pid, &entry) {
             continue;
         }
@@ -247,8 +313,8 @@ pub fn sweep(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
 }
 
 /// The process whose temporary has this name, when it is one.
-fn owner(name: &str) -> Option<u32> {
-    let (pid, number) = name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?.split_once('-')?;
+fn owner(name: &str, prefix: &str) -> Option<u32> {
+    let (pid, number) = name.strip_prefix(prefix)?.strip_suffix(SUFFIX)?.split_once('-')?;
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     (digits(pid) && digits(number)).then(|| pid.parse().ok())?
 }
@@ -266,27 +332,6 @@ fn is_alive(pid: u32, entry: &fs::DirEntry) -> bool {
     !modified.is_ok_and(|t| SystemTime::now().duration_since(t).is_ok_and(|age| age > STRAY_AGE))
 }
 
-/// Whether a file has these bytes; `None` when there is no file that can be read.
-fn holds(path: &Path, bytes: &[u8]) -> Option<bool> {
-    let mut file = File::open(path).ok()?;
-    let metadata = file.metadata().ok()?;
-    if !metadata.is_file() || metadata.len() != bytes.len() as u64 {
-        return Some(false);
-    }
-    // In pieces: the file may be as large as memory.
-    let mut piece = [0; 16 * 1024];
-    let mut rest = bytes;
-    loop {
-        match file.read(&mut piece) {
-            Ok(0) => return Some(rest.is_empty()),
-            Ok(n) if rest.starts_with(&piece[..n]) => rest = &rest[n..],
-            Ok(_) => return Some(false),
-            Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => return Some(false),
-        }
-    }
-}
-
 /// The folder that a file is in.
 fn folder(path: &Path) -> &Path {
     match path.parent() {
@@ -296,13 +341,17 @@ fn folder(path: &Path) -> &Path {
 }
 
 const PREFIX: &str = ".ostia-";
+const LOCKED_PREFIX: &str = ".ostia-bulk-";
 const SUFFIX: &str = ".tmp";
 // A day: no run stores one file for so long, and no clock is off by more without anyone noticing.
 const STRAY_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
+    use crate::disk::memory::{Call, Fault, MemoryDisk};
 
     fn names(dir: &Path) -> Vec<String> {
         let mut names: Vec<String> =
@@ -425,12 +474,15 @@ mod tests {
 
     #[test]
     fn only_names_of_our_making_are_temporaries() {
-        assert_eq!(owner(".ostia-12-0.tmp"), Some(12));
+        assert_eq!(owner(".ostia-12-0.tmp", PREFIX), Some(12));
+        assert_eq!(owner(".ostia-bulk-12-0.tmp", LOCKED_PREFIX), Some(12));
+        assert_eq!(owner(".ostia-bulk-12-0.tmp", PREFIX), None);
+        assert_eq!(owner(".ostia-12-0.tmp", LOCKED_PREFIX), None);
         for name in ["ostia-12-0.tmp", ".ostia-12.tmp", ".ostia-a-0.tmp", ".ostia-1-.tmp", ".ostia-1-2.tmp~"]
         {
-            assert_eq!(owner(name), None, "{name}");
+            assert_eq!(owner(name, PREFIX), None, "{name}");
         }
-        assert_eq!(owner(".ostia-99999999999-1.tmp"), None);
+        assert_eq!(owner(".ostia-99999999999-1.tmp", PREFIX), None);
     }
 
     #[test]
@@ -449,5 +501,71 @@ mod tests {
         assert_eq!(sweep(dir.path()).unwrap(), [dir.path().join(stray)]);
         assert_eq!(names(dir.path()), [ours.as_str(), ".ostia-notes.tmp", "t.tmp"]);
         assert_eq!(sweep(&dir.path().join("none")).unwrap_err().step, Step::List);
+    }
+    #[test]
+    fn whoever_has_the_lock_sweeps_its_own_kind_whatever_process_made_it() {
+        let disk = MemoryDisk::new();
+        let strays = [format!(".ostia-bulk-{}-3.tmp", process::id()), ".ostia-bulk-1-0.tmp".to_owned()];
+        let others = [".ostia-1-0.tmp", ".ostia-bulk-1.tmp", ".ostia-lock", "a.tmp"];
+        for name in strays.iter().map(String::as_str).chain(others) {
+            disk.put(Path::new("out").join(name), b"x");
+        }
+        disk.folder("out/.ostia-bulk-7-7.tmp");
+        let arc = Arc::new(disk.clone());
+        let store = Store::with_disk(arc, Durability::Process, Temporaries::Locked);
+        let removed = store.sweep_locked(Path::new("out")).unwrap();
+        let mut expected = strays.map(|name| Path::new("out").join(name));
+        expected.sort();
+        assert_eq!(removed, expected);
+        let left: Vec<PathBuf> = disk.files().into_keys().collect();
+        assert_eq!(left, others.map(|name| Path::new("out").join(name)));
+        assert_eq!(store.sweep_locked(Path::new("none")).unwrap_err().step, Step::List);
+
+        // The rule for shared folders leaves them alone, however old.
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::with_disk(Arc::new(RealDisk), Durability::Process, Temporaries::Locked);
+        let stray = dir.path().join(format!(".ostia-bulk-{}-3.tmp", u32::MAX));
+        fs::write(&stray, "x").unwrap();
+        assert_eq!(sweep(dir.path()).unwrap(), [""; 0].map(PathBuf::from));
+        assert_eq!(store.sweep_locked(dir.path()).unwrap(), [stray]);
+    }
+
+    #[test]
+    fn whatever_fails_the_old_file_or_the_new_one_is_whole_and_no_temporary_stays() {
+        for durability in [Durability::Process, Durability::Power] {
+            // One call after another fails, by an error and by a panic, until a run has no call left to fail.
+            for (failing, panics) in (0..20).flat_map(|n| [(n, false), (n, true)]) {
+                let disk = MemoryDisk::new();
+                disk.put("out/t.h", b"old");
+                let calls = AtomicU64::new(0);
+                disk.fail(move |call, _| {
+                    let fails = call != Call::Remove && calls.fetch_add(1, Ordering::Relaxed) == failing;
+                    let fault = || match panics {
+                        true => Fault::Panic,
+                        false => io::ErrorKind::StorageFull.into(),
+                    };
+                    fails.then(fault)
+                });
+                let store = Store::with_disk(Arc::new(disk.clone()), durability, Temporaries::Locked);
+                let put = || store.put(Path::new("out/t.h"), b"brand new");
+                let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(put));
+                let files = disk.files();
+                assert_eq!(files.len(), 1, "call {failing} of {durability:?}: {files:?}");
+                let content = files[Path::new("out/t.h")].as_slice();
+                match &ended {
+                    Ok(Ok(_)) => assert_eq!(content, b"brand new"),
+                    // The rename is done when the folder is synchronised.
+                    Ok(Err(error)) if error.step == Step::Sync && content == b"brand new" => {
+                        assert_eq!(durability, Durability::Power);
+                    }
+                    Err(_) if content == b"brand new" => assert_eq!(durability, Durability::Power),
+                    Ok(Err(_)) | Err(_) => assert_eq!(content, b"old"),
+                }
+                let calls_of_a_run = if durability == Durability::Power { 6 } else { 4 };
+                // That nothing can be compared is no reason not to write.
+                let harmless = failing >= calls_of_a_run || failing == 0 && !panics;
+                assert_eq!(matches!(ended, Ok(Ok(_))), harmless, "call {failing}: {ended:?}");
+            }
+        }
     }
 }
