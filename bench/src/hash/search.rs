@@ -70,7 +70,7 @@ fn hard(name: &str) -> Result<Named, String> {
 fn graphs(rounds: usize, gates: &mut Gates, told: &mut Told<'_>) -> Result<(), String> {
     let keys = hard(sets::HOLOGRAM)?.keys;
     let problem = ContractedProblem {
-        words: &keys,
+        words: keys.into(),
         first: 15,
         second: 15,
         rng: RngSpec::default(),
@@ -101,7 +101,7 @@ fn attempts(rounds: usize, gates: &mut Gates, told: &mut Told<'_>) -> Result<(),
         let functions = [Classic::MultiplyShiftRX, Classic::Mulshrolate4RX];
         let mut both = Vec::new();
         for function in functions {
-            let problem = ChmProblem::new(&keys, function, sizes).map_err(|refused| refused.to_string())?;
+            let problem = ChmProblem::new(keys.as_slice(), function, sizes).map_err(|refused| refused.to_string())?;
             let scratch = problem.scratch();
             both.push((function, problem, scratch, Rounds::default()));
         }

@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         fs::read(&path)?.as_chunks().0.iter().map(|&bytes| u32::from_le_bytes(bytes)).collect();
     let sizes = Sizes::for_keys(keys.len()).ok_or("too many keys")?;
     for &function in Classic::ALL.iter().filter(|f| name.as_ref().is_none_or(|n| n == f.name())) {
-        let problem = ChmProblem::new(&keys, function, sizes)?;
+        let problem = ChmProblem::new(keys.as_slice(), function, sizes)?;
         let mut scratch = problem.scratch();
         let mut tally = Tally::default();
         let start = thread_cpu_us()?;

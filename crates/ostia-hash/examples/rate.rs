@@ -114,7 +114,7 @@ fn designs<'a>(words: &'a [u32], first: u32, second: u32) -> Vec<Design<'a>> {
     }
     for with_entries in [false, true] {
         let problem = ContractedProblem {
-            words,
+            words: words.into(),
             first,
             second,
             rng: RngSpec { seed: 3, ..RngSpec::default() },

@@ -1,14 +1,15 @@
 //! The best table of many: which is better, and when to stop looking.
 //!
-//! [`Best`] is told of solutions in the order of their attempts, as [`crate::search::run`] does it; so the
-//! outcome is the same for any number of threads.
+//! [`Best`] hears of solutions in the order of their attempts, as every [`Judge`] does; so the outcome is the same for any
+//! number of threads.
 
 use alloc::{format, string::String, vec::Vec};
-use core::{cmp::Ordering, fmt, ops::RangeInclusive};
+use core::{cmp::Ordering, fmt};
 
 use crate::{
-    coverage::Coverage,
-    search::{Attempt, Ended, Problem, Tally, Verdict, Watch, run},
+    coverage::{Coverage, Subset},
+    graph::dfs::Counts,
+    search::{Attempt, Judge, Problem, Tally, Verdict, Watch},
 };
 
 /// Sets with fewer keys than this are solved once only by the predecessor, whatever is asked.
@@ -245,13 +246,43 @@ impl Best {
     }
 }
 
-/// A problem whose solutions are measured where they are found, by as many threads as there are, and not kept.
-struct Measured<'a, P, M> {
-    problem: &'a P,
-    measure: M,
+impl Judge<Coverage> for Best {
+    fn hear(&mut self, number: u64, coverage: Coverage, _: &Tally) -> Verdict {
+        self.offer(number, coverage)
+    }
 }
 
-impl<P: Problem, M: Fn(&P::Found) -> Coverage + Sync> Problem for Measured<'_, P, M> {
+/// A problem whose solutions are the entries of a graph, two for each key.
+pub trait Graphs: Problem {
+    /// The entries, and what was counted on the way to them.
+    fn entries(found: &Self::Found) -> (&[u32], Option<Counts>);
+
+    /// Which two of them are a word's.
+    fn places(&self, found: &Self::Found, word: u64) -> (u32, u32);
+}
+
+/// A problem whose solutions are measured where they are found, by as many threads as there are, and not kept. [`Best`]
+/// keeps the numbers of some: such an attempt, made again, gives the solution.
+#[derive(Clone, Debug)]
+pub struct Measured<P> {
+    /// The problem.
+    pub problem: P,
+    /// Words whose places are counted apart; may be empty.
+    pub subset: Vec<u64>,
+    /// Bytes of an entry.
+    pub bytes: usize,
+}
+
+impl<P: Graphs> Measured<P> {
+    fn measure(&self, found: &P::Found) -> Coverage {
+        let (entries, traversal) = P::entries(found);
+        let places = self.subset.iter().map(|&word| self.problem.places(found, word));
+        let subset = (!self.subset.is_empty()).then(|| Subset::measure(places, entries.len(), self.bytes));
+        Coverage { traversal, subset, ..Coverage::measure(entries, self.bytes) }
+    }
+}
+
+impl<P: Graphs> Problem for Measured<P> {
     type Scratch = P::Scratch;
     type Found = Coverage;
 
@@ -261,7 +292,7 @@ impl<P: Problem, M: Fn(&P::Found) -> Coverage + Sync> Problem for Measured<'_, P
 
     fn attempt(&self, number: u64, scratch: &mut P::Scratch, watch: &dyn Watch) -> Attempt<Coverage> {
         match self.problem.attempt(number, scratch, watch) {
-            Attempt::Solved(found) => Attempt::Solved((self.measure)(&found)),
+            Attempt::Solved(found) => Attempt::Solved(self.measure(&found)),
             Attempt::Collision => Attempt::Collision,
             Attempt::Cycle => Attempt::Cycle,
             Attempt::Stopped => Attempt::Stopped,
@@ -271,20 +302,4 @@ impl<P: Problem, M: Fn(&P::Found) -> Coverage + Sync> Problem for Measured<'_, P
     fn block(&self) -> u64 {
         self.problem.block()
     }
-}
-
-/// Looks for the best solution among the attempts of `numbers`. The best one's attempt, made again, gives it.
-pub fn search<P: Problem>(
-    problem: &P,
-    measure: impl Fn(&P::Found) -> Coverage + Sync,
-    rules: Rules,
-    numbers: RangeInclusive<u64>,
-    threads: usize,
-    watch: &dyn Watch,
-) -> (Ended, Tally, Best) {
-    let mut best = Best::new(rules);
-    let measured = Measured { problem, measure };
-    let (ended, tally) =
-        run(&measured, numbers, threads, watch, &mut |number, coverage, _| best.offer(number, coverage));
-    (ended, tally, best)
 }

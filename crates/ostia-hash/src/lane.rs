@@ -25,17 +25,10 @@ impl<'a> Lane<'a> {
     /// When there are none, or the width is another one.
     #[track_caller]
     pub fn from_words(words: impl IntoIterator<Item = u64>, width: u32) -> Lane<'static> {
-        assert!(matches!(width, 1 | 2 | 4 | 8), "an integer has 1, 2, 4 or 8 bytes");
         let words = words.into_iter();
-        let mut bytes = Vec::with_capacity(words.size_hint().0 * width as usize);
-        // The width is asked once, not for each word.
-        match width {
-            1 => bytes.extend(words.map(|word| word as u8)),
-            2 => words.for_each(|word| bytes.extend_from_slice(&(word as u16).to_le_bytes())),
-            4 => words.for_each(|word| bytes.extend_from_slice(&(word as u32).to_le_bytes())),
-            _ => words.for_each(|word| bytes.extend_from_slice(&word.to_le_bytes())),
-        }
-        Lane::new(bytes, width).expect("at least one word, each of `width` bytes")
+        let mut lane = Words::new(words.size_hint().0, width);
+        lane.extend(words);
+        lane.finish()
     }
 
     /// The fewest bytes that hold every number below `limit`.
@@ -97,6 +90,46 @@ impl<'a> Lane<'a> {
     /// The same, with bytes of its own.
     pub fn into_owned(self) -> Lane<'static> {
         Lane { bytes: Cow::Owned(self.bytes.into_owned()), width: self.width }
+    }
+}
+
+/// A lane of integers in the making.
+#[derive(Clone, Debug)]
+pub struct Words {
+    bytes: Vec<u8>,
+    width: u32,
+}
+
+impl Words {
+    /// None yet, and room for `count` of `width` bytes each: 1, 2, 4 or 8.
+    ///
+    /// # Panics
+    /// When the width is another one.
+    #[track_caller]
+    pub fn new(count: usize, width: u32) -> Words {
+        assert!(matches!(width, 1 | 2 | 4 | 8), "an integer has 1, 2, 4 or 8 bytes");
+        Words { bytes: Vec::with_capacity(count * width as usize), width }
+    }
+
+    /// Appends some.
+    pub fn extend(&mut self, words: impl Iterator<Item = u64>) {
+        let bytes = &mut self.bytes;
+        // The width is asked once, not for each word.
+        match self.width {
+            1 => bytes.extend(words.map(|word| word as u8)),
+            2 => words.for_each(|word| bytes.extend_from_slice(&(word as u16).to_le_bytes())),
+            4 => words.for_each(|word| bytes.extend_from_slice(&(word as u32).to_le_bytes())),
+            _ => words.for_each(|word| bytes.extend_from_slice(&word.to_le_bytes())),
+        }
+    }
+
+    /// The lane.
+    ///
+    /// # Panics
+    /// When there are none.
+    #[track_caller]
+    pub fn finish(self) -> Lane<'static> {
+        Lane::new(self.bytes, self.width).expect("at least one word, each of `width` bytes")
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use ostia_hash::{
     function::classic::Classic,
     kind::chm::{ChmProblem, Graph, Refused, Sizes},
-    search::{Alone, Attempt, Problem, Verdict, Watch, run_here},
+    search::{Alone, Attempt, First, Problem, Watch, run},
 };
 use proptest::prelude::*;
 
@@ -18,12 +18,8 @@ fn scattered(count: u32) -> Vec<u32> {
 
 fn solved_by(function: Classic, keys: &[u32], sizes: Sizes, graph: Graph) {
     let problem = ChmProblem::new(keys, function, sizes).unwrap().with_graph(graph);
-    let mut winner = None;
-    run_here(&problem, 1..=10_000, &Alone, &mut |_, found, _| {
-        winner = Some(found);
-        Verdict::Done
-    });
-    let found = winner.unwrap_or_else(|| panic!("{} keys are not solved", keys.len()));
+    let winner = run(&problem, 1..=10_000, 1, &Alone, First::default()).judge.0;
+    let (_, found) = winner.unwrap_or_else(|| panic!("{} keys are not solved", keys.len()));
     assert_eq!(found.entries.len(), sizes.vertices as usize);
     assert_eq!(found.counts.is_some(), graph == Graph::Traversed);
     for (index, &key) in keys.iter().enumerate() {
@@ -59,14 +55,15 @@ fn sizes_follow_the_number_of_keys() {
 fn what_no_attempt_could_solve_is_refused_at_once() {
     let sizes = Sizes::for_keys(4).unwrap();
     let keys = [5, 0, 7];
-    let refused = |function, keys, sizes| ChmProblem::new(keys, function, sizes).map(|_| ()).unwrap_err();
+    let refused =
+        |function, keys: &[u32], sizes| ChmProblem::new(keys, function, sizes).map(|_| ()).unwrap_err();
     assert_eq!(refused(Classic::MultiplyShiftR, &keys, sizes), Refused::Key { key: 0, index: 1 });
     assert_eq!(refused(Classic::Jenkins, &[1; 9], sizes), Refused::Sizes);
     assert_eq!(refused(Classic::Jenkins, &keys, Sizes { edges: 8, vertices: 24 }), Refused::Sizes);
     assert_eq!(refused(Classic::Jenkins, &keys, Sizes { edges: 8, vertices: 8 }), Refused::Sizes);
-    assert!(ChmProblem::new(&keys, Classic::Jenkins, sizes).is_ok());
+    assert!(ChmProblem::new(keys.as_slice(), Classic::Jenkins, sizes).is_ok());
     let seeded = |seeds| {
-        let problem = ChmProblem::new(&[1, 2, 3], Classic::MultiplyShiftRX, sizes).unwrap();
+        let problem = ChmProblem::new([1, 2, 3], Classic::MultiplyShiftRX, sizes).unwrap();
         problem.with_seeds(seeds).map(|_| ()).map_err(|refused| refused.to_string())
     };
     // Sixteen vertices: 28 bits must go.
@@ -117,7 +114,7 @@ fn an_attempt_hears_a_stop_wherever_it_is() {
     }
     let keys = scattered(66_000);
     let sizes = Sizes::for_keys(keys.len()).unwrap().resized(1, false).unwrap();
-    let problem = ChmProblem::new(&keys, Classic::Jenkins, sizes).unwrap();
+    let problem = ChmProblem::new(keys.as_slice(), Classic::Jenkins, sizes).unwrap();
     let mut scratch = problem.scratch();
     let solved = (1..100).find(|&n| matches!(problem.attempt(n, &mut scratch, &Alone), Attempt::Solved(_)));
     let number = solved.expect("one in a hundred is solved");
@@ -138,7 +135,7 @@ proptest! {
         let keys = scattered(count);
         let function = Classic::from_id(id).unwrap();
         let sizes = Sizes::for_keys(keys.len()).unwrap();
-        let problem = ChmProblem::new(&keys, function, sizes).unwrap();
+        let problem = ChmProblem::new(keys.as_slice(), function, sizes).unwrap();
         let peeled = problem.attempt(attempt, &mut problem.scratch(), &Alone);
         let problem = problem.with_graph(Graph::Traversed);
         let traversed = problem.attempt(attempt, &mut problem.scratch(), &Alone);

@@ -7,20 +7,16 @@ use ostia_hash::{
     coverage::Coverage,
     function::classic::{Classic, RngSpec},
     kind::chm::{Chm, ChmProblem, Graph, Sizes},
-    search::{self, Alone, Attempt, Ended, Problem, Tally, Verdict},
+    search::{Alone, Attempt, Ended, First, Problem, Searched, Tally, run},
 };
 
 /// The first solving attempt, and the counts up to it.
 fn first(keys: &[u32], function: Classic, rng: RngSpec, last: u64) -> Option<(Chm, Tally)> {
     let sizes = Sizes::for_keys(keys.len()).unwrap();
     let problem = ChmProblem::new(keys, function, sizes).unwrap().with_rng(rng);
-    let mut winner = None;
-    let (ended, tally) = search::run(&problem, 1..=last, 2, &Alone, &mut |_, found, _| {
-        winner = Some(found);
-        Verdict::Done
-    });
-    assert_eq!(ended == Ended::Done, winner.is_some());
-    winner.map(|found| (found, tally))
+    let Searched { judge, ended, tally } = run(&problem, 1..=last, 2, &Alone, First::default());
+    assert_eq!(ended == Ended::Done, judge.0.is_some());
+    judge.0.map(|(_, found)| (found, tally))
 }
 
 /// What the predecessor reported of one attempt.
@@ -112,7 +108,8 @@ fn every_known_attempt_has_its_seeds_counts_and_order() {
         let attempt = known.number(5);
         let sizes = Sizes::for_keys(keys.len()).unwrap();
         if known.fields[6] != "yes" {
-            let problem = ChmProblem::new(&keys, known.function(), sizes).unwrap().with_rng(known.rng());
+            let problem =
+                ChmProblem::new(keys.as_slice(), known.function(), sizes).unwrap().with_rng(known.rng());
             let failed = match known.fields[6] {
                 "cyclic" => Attempt::Cycle,
                 "vertex-collision" => Attempt::Collision,

@@ -1,6 +1,9 @@
 //! A search that is stopped must end within milliseconds, however large the set: attempts look often enough.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use ostia_hash::{
     create::{Failure, Options, create},
@@ -37,9 +40,10 @@ fn looks<P: Problem>(problem: &P) -> u64 {
 #[test]
 fn each_pass_over_the_keys_is_looked_at_every_few_thousand() {
     let words: Vec<u64> = (0..400_000u64).map(|i| i.wrapping_mul(0x9E37_79B9_7F4A_7C15)).collect();
-    let (words, rng) = (words.as_slice(), RngSpec::default());
     let least = words.len() as u64 / 10_000;
-    let displace = DisplaceProblem { words, rng, fixed: None, mixed: true, buckets: 17, slots: 19 };
+    let (words, rng): (Arc<[u64]>, _) = (words.into(), RngSpec::default());
+    let displace =
+        DisplaceProblem { words: Arc::clone(&words), rng, fixed: None, mixed: true, buckets: 17, slots: 19 };
     assert!(looks(&displace) >= 2 * least, "{}", looks(&displace));
     let family = Family::Mix;
     let halves = HalvesProblem { words, rng, fixed: None, family, first: 20, second: 20, index_bits: 19 };

@@ -4,10 +4,11 @@
 //! for each edge, to its number. With the predecessor's functions, seed rule and sizes the same attempt wins
 //! here, with the same seeds and entries.
 
-use alloc::{vec, vec::Vec};
+use alloc::{sync::Arc, vec, vec::Vec};
 use core::fmt;
 
 use crate::{
+    best::Graphs,
     function::classic::{Classic, RngSpec, Seeds},
     graph::{Edge, Halt, Number, STEP, dfs, forest::Forest, peel::Peel},
     search::{Attempt, Problem, Watch},
@@ -123,8 +124,8 @@ impl core::error::Error for Refused {}
 
 /// A set to be solved by one of the predecessor's functions.
 #[derive(Clone, Debug)]
-pub struct ChmProblem<'k> {
-    keys: &'k [u32],
+pub struct ChmProblem {
+    keys: Arc<[u32]>,
     function: Classic,
     sizes: Sizes,
     rng: RngSpec,
@@ -133,12 +134,13 @@ pub struct ChmProblem<'k> {
     level: Level,
 }
 
-impl<'k> ChmProblem<'k> {
+impl ChmProblem {
     /// The problem with the predecessor's defaults. A key's index is its position; keys must differ.
     ///
     /// # Errors
     /// When no attempt could solve it.
-    pub fn new(keys: &'k [u32], function: Classic, sizes: Sizes) -> Result<ChmProblem<'k>, Refused> {
+    pub fn new(keys: impl Into<Arc<[u32]>>, function: Classic, sizes: Sizes) -> Result<ChmProblem, Refused> {
+        let keys = keys.into();
         let powers = sizes.edges.is_power_of_two() && sizes.vertices.is_power_of_two();
         if !powers || keys.len() > sizes.edges as usize || sizes.edges >= sizes.vertices {
             return Err(Refused::Sizes);
@@ -155,7 +157,7 @@ impl<'k> ChmProblem<'k> {
 
     /// Other random numbers.
     #[must_use]
-    pub fn with_rng(self, rng: RngSpec) -> ChmProblem<'k> {
+    pub fn with_rng(self, rng: RngSpec) -> ChmProblem {
         ChmProblem { rng, ..self }
     }
 
@@ -163,7 +165,7 @@ impl<'k> ChmProblem<'k> {
     ///
     /// # Errors
     /// When there are too many, or one would lead out of the table.
-    pub fn with_seeds(self, forced: Vec<u32>) -> Result<ChmProblem<'k>, Refused> {
+    pub fn with_seeds(self, forced: Vec<u32>) -> Result<ChmProblem, Refused> {
         let most = self.function.seed_count();
         if forced.len() > most {
             return Err(Refused::Seeds { most });
@@ -179,13 +181,13 @@ impl<'k> ChmProblem<'k> {
 
     /// Another way to entries.
     #[must_use]
-    pub fn with_graph(self, graph: Graph) -> ChmProblem<'k> {
+    pub fn with_graph(self, graph: Graph) -> ChmProblem {
         ChmProblem { graph, ..self }
     }
 
     /// Another level of vector code; results are the same.
     #[must_use]
-    pub fn with_level(self, level: Level) -> ChmProblem<'k> {
+    pub fn with_level(self, level: Level) -> ChmProblem {
         ChmProblem { level, ..self }
     }
 
@@ -289,6 +291,16 @@ impl Chm {
     }
 }
 
+impl Graphs for ChmProblem {
+    fn entries(found: &Chm) -> (&[u32], Option<dfs::Counts>) {
+        (&found.entries, found.counts)
+    }
+
+    fn places(&self, found: &Chm, word: u64) -> (u32, u32) {
+        self.vertices(&found.seeds, word as u32)
+    }
+}
+
 /// Memory for attempts, as narrow as the set allows.
 #[derive(Debug)]
 pub struct Scratch(Width);
@@ -315,7 +327,7 @@ impl<E: Edge, N: Number> Work<E, N> {
     }
 }
 
-impl Problem for ChmProblem<'_> {
+impl Problem for ChmProblem {
     type Scratch = Scratch;
     type Found = Chm;
 

@@ -8,11 +8,15 @@
 //!
 //! [`Family::FoldPair`]: crate::function::family::Family::FoldPair
 
-use alloc::vec::Vec;
+use alloc::{sync::Arc, vec::Vec};
 
 use crate::{
+    best::Graphs,
     function::{classic::RngSpec, family::Family},
-    graph::contract::{self, Contraction, best_first},
+    graph::{
+        contract::{self, Contraction, best_first},
+        dfs::Counts,
+    },
     kind::halves::Assigned,
     philox::Philox,
     search::{Attempt, Problem, Watch},
@@ -34,9 +38,9 @@ const CANDIDATES_MAX: u64 = 256;
 ///
 /// [`Family::FoldPair`]: crate::function::family::Family::FoldPair
 #[derive(Clone, Debug)]
-pub struct ContractedProblem<'k> {
+pub struct ContractedProblem {
     /// The words to be placed, all different; the position of a word is its index.
-    pub words: &'k [u32],
+    pub words: Arc<[u32]>,
     /// Entries of the first half, as a power of two.
     pub first: u32,
     /// Entries of the second half, as a power of two.
@@ -81,7 +85,7 @@ pub fn serves(family: Family, first: u32, second: u32) -> bool {
     family == Family::FoldPair && first < 32 && second < 32
 }
 
-impl ContractedProblem<'_> {
+impl ContractedProblem {
     /// The mask under which the sum of a key's entries is its index.
     pub fn index_mask(&self) -> u32 {
         (self.words.len().next_power_of_two() - 1) as u32
@@ -94,12 +98,12 @@ impl ContractedProblem<'_> {
     fn contraction(&self, epoch: Epoch, watch: &dyn Watch) -> Option<Contraction> {
         let mut stream = self.stream(epoch.number, CANDIDATES_OFFSET);
         let candidates = (0..epoch.candidates).map(|_| stream.multiplier());
-        let multiplier = best_first(self.words, self.first, candidates, || watch.stopped())?;
-        Some(Contraction::new(self.words, multiplier, self.first, self.second))
+        let multiplier = best_first(&self.words, self.first, candidates, || watch.stopped())?;
+        Some(Contraction::new(&self.words, multiplier, self.first, self.second))
     }
 }
 
-impl Problem for ContractedProblem<'_> {
+impl Problem for ContractedProblem {
     type Scratch = Scratch;
     type Found = Assigned;
 
@@ -134,12 +138,22 @@ impl Problem for ContractedProblem<'_> {
     }
 }
 
+impl Graphs for ContractedProblem {
+    fn entries(found: &Assigned) -> (&[u32], Option<Counts>) {
+        (&found.entries, None)
+    }
+
+    fn places(&self, found: &Assigned, word: u64) -> (u32, u32) {
+        found.places(Family::FoldPair, self.first, self.second, word)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
         function::family::Family,
-        search::{Alone, Ended, Verdict, run},
+        search::{Alone, Ended, First, Searched, Tally, Verdict, run},
     };
 
     fn words(len: u32) -> Vec<u32> {
@@ -152,10 +166,10 @@ mod tests {
         (0..len).map(|_| next()).collect()
     }
 
-    fn problem(words: &[u32], bits: u32, seed: u64) -> ContractedProblem<'_> {
+    fn problem(words: &[u32], bits: u32, seed: u64) -> ContractedProblem {
         let (first, second) = (bits, bits);
         ContractedProblem {
-            words,
+            words: words.into(),
             first,
             second,
             rng: RngSpec { seed, ..RngSpec::default() },
@@ -180,13 +194,9 @@ mod tests {
             let words = words(len);
             let bits = len.next_power_of_two().trailing_zeros();
             let problem = problem(&words, bits, 11);
-            let mut solution = None;
-            let (ended, _) = run(&problem, 1..=1_000, 1, &Alone, &mut |_, found, _| {
-                solution = Some(found);
-                Verdict::Done
-            });
+            let Searched { judge, ended, .. } = run(&problem, 1..=1_000, 1, &Alone, First::default());
             assert_eq!(ended, Ended::Done, "{len} keys");
-            let Assigned { multipliers, entries } = solution.expect("the search is done");
+            let (_, Assigned { multipliers, entries }) = judge.0.expect("the search is done");
             let (first, second) = entries.split_at(1 << bits);
             for (index, &word) in words.iter().enumerate() {
                 let (one, other) = Family::FoldPair.places(multipliers, bits, bits, u64::from(word));
@@ -202,10 +212,11 @@ mod tests {
         let problem = problem(&words, 11, 12);
         let all = |threads| {
             let mut heard = Vec::new();
-            let (_, tally) = run(&problem, 1..=700, threads, &Alone, &mut |number, found: Assigned, _| {
+            let hear = |number, found: Assigned, _: &Tally| {
                 heard.push((number, found));
                 Verdict::Continue
-            });
+            };
+            let tally = run(&problem, 1..=700, threads, &Alone, hear).tally;
             (tally, heard)
         };
         let alone = all(1);

@@ -4,7 +4,7 @@
 //! Buckets are placed largest first. For a bucket of one key the next free slot is taken; for larger ones
 //! displacements are tried in order from a start that differs from bucket to bucket.
 
-use alloc::{vec, vec::Vec};
+use alloc::{sync::Arc, vec, vec::Vec};
 
 use crate::{
     function::{classic::RngSpec, family::Multipliers},
@@ -15,9 +15,9 @@ use crate::{
 
 /// Displacements are looked for under one set of multipliers; attempts change these.
 #[derive(Clone, Debug)]
-pub struct DisplaceProblem<'k> {
+pub struct DisplaceProblem {
     /// The words to be placed, all different.
-    pub words: &'k [u64],
+    pub words: Arc<[u64]>,
     /// Where attempts take their multipliers from.
     pub rng: RngSpec,
     /// Multipliers that every attempt must use instead.
@@ -49,7 +49,7 @@ pub struct Scratch {
     bucket_of: Vec<u32>,
 }
 
-impl Problem for DisplaceProblem<'_> {
+impl Problem for DisplaceProblem {
     type Scratch = Scratch;
     type Found = Displaced;
 
@@ -96,8 +96,8 @@ const STEPS: usize = 1 << 13;
 
 impl Scratch {
     /// Groups the fields by bucket, and the buckets by size, largest first. False when stopped.
-    fn sort(&mut self, problem: &DisplaceProblem<'_>, multipliers: Multipliers, watch: &dyn Watch) -> bool {
-        let DisplaceProblem { words, mixed, buckets, slots, .. } = *problem;
+    fn sort(&mut self, problem: &DisplaceProblem, multipliers: Multipliers, watch: &dyn Watch) -> bool {
+        let &DisplaceProblem { ref words, mixed, buckets, slots, .. } = problem;
         self.starts.fill(0);
         for (words, places) in words.chunks(STEPS).zip(self.bucket_of.chunks_mut(STEPS)) {
             if watch.stopped() {
@@ -142,7 +142,7 @@ impl Scratch {
 
     fn place(
         &mut self,
-        problem: &DisplaceProblem<'_>,
+        problem: &DisplaceProblem,
         stream: &mut Philox,
         displacements: &mut [u32],
         watch: &dyn Watch,

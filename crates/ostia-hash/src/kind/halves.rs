@@ -4,21 +4,23 @@
 //! `a` and `b` places and `n` keys that is so with probability `sqrt(1 - n^2 / (a b))`, if the hash function
 //! is as good as a random one.
 
-use alloc::{vec, vec::Vec};
+use alloc::{sync::Arc, vec, vec::Vec};
 
 use crate::{
+    best::Graphs,
     function::{
         classic::RngSpec,
         family::{Family, Multipliers},
     },
+    graph::dfs::Counts,
     search::{Attempt, Problem, Watch},
 };
 
 /// An acyclic graph is looked for; attempts change the multipliers.
 #[derive(Clone, Debug)]
-pub struct HalvesProblem<'k> {
+pub struct HalvesProblem {
     /// The words to be placed, all different; the position of a word is its index.
-    pub words: &'k [u64],
+    pub words: Arc<[u64]>,
     /// Where attempts take their multipliers from.
     pub rng: RngSpec,
     /// Multipliers that every attempt must use instead.
@@ -63,7 +65,7 @@ struct Vertex {
 /// caches.
 const STEPS: usize = 1 << 13;
 
-impl Problem for HalvesProblem<'_> {
+impl Problem for HalvesProblem {
     type Scratch = Scratch;
     type Found = Assigned;
 
@@ -97,10 +99,28 @@ impl Problem for HalvesProblem<'_> {
     }
 }
 
+impl Graphs for HalvesProblem {
+    fn entries(found: &Assigned) -> (&[u32], Option<Counts>) {
+        (&found.entries, None)
+    }
+
+    fn places(&self, found: &Assigned, word: u64) -> (u32, u32) {
+        found.places(self.family, self.first, self.second, word)
+    }
+}
+
+impl Assigned {
+    /// Which two entries are a word's.
+    pub(super) fn places(&self, family: Family, first: u32, second: u32, word: u64) -> (u32, u32) {
+        let (a, b) = family.places(self.multipliers, first, second, word);
+        (a, (1 << first) + b)
+    }
+}
+
 impl Scratch {
     /// Makes the graph. False when stopped.
-    fn hash(&mut self, problem: &HalvesProblem<'_>, multipliers: Multipliers, watch: &dyn Watch) -> bool {
-        let &HalvesProblem { words, family, first, second, .. } = problem;
+    fn hash(&mut self, problem: &HalvesProblem, multipliers: Multipliers, watch: &dyn Watch) -> bool {
+        let &HalvesProblem { ref words, family, first, second, .. } = problem;
         self.vertices.fill(Vertex::default());
         let mut edge = 0;
         for (words, edges) in words.chunks(STEPS).zip(self.edges.chunks_mut(STEPS)) {

@@ -3,7 +3,8 @@
 //! The payload is an index, an integer value or a record, and a fingerprint beside it. Cells need only be
 //! 1.23 times as many as keys, and nothing but payloads is stored.
 
-use alloc::{vec, vec::Vec};
+use alloc::{sync::Arc, vec, vec::Vec};
+use core::ops::Range;
 
 use crate::{
     function::{classic::RngSpec, family::Multipliers},
@@ -13,9 +14,9 @@ use crate::{
 
 /// A graph that can be peeled is looked for; attempts change the multipliers.
 #[derive(Clone, Debug)]
-pub struct RetrievalProblem<'k> {
+pub struct RetrievalProblem {
     /// The words that have payloads, all different.
-    pub words: &'k [u64],
+    pub words: Arc<[u64]>,
     /// Where attempts take their multipliers from.
     pub rng: RngSpec,
     /// Multipliers that every attempt must use instead.
@@ -45,7 +46,7 @@ pub struct Scratch {
 /// How many steps are made between two looks at the watch: well under a millisecond.
 const STEPS: usize = 1 << 15;
 
-impl Problem for RetrievalProblem<'_> {
+impl Problem for RetrievalProblem {
     type Scratch = Scratch;
     type Found = Peeled;
 
@@ -103,24 +104,25 @@ impl Problem for RetrievalProblem<'_> {
     }
 }
 
-/// How many payloads are laid down between two looks at whether they are still wanted.
-const KEYS: usize = 1 << 13;
-
 impl Peeled {
-    /// Lays down one payload of `width` bytes a key: `payload(key)` is its bytes. `None` when abandoned.
-    pub fn cells<'p>(
+    /// Cells of `width` bytes, and no payload yet.
+    pub fn cells(&self, width: usize) -> Vec<u8> {
+        vec![0; 3 * self.part as usize * width]
+    }
+
+    /// Lays down the payloads of some keys, each as many bytes as a cell has: `payload(key)` is its bytes. `places` count
+    /// the keys in the order in which it must be done: all those before must be laid down, and none of these.
+    pub fn lay<'p>(
         &self,
+        places: Range<usize>,
         words: &[u64],
         width: usize,
         payload: impl Fn(u32) -> &'p [u8],
-        abandoned: &dyn Fn() -> bool,
-    ) -> Option<Vec<u8>> {
-        let mut cells = vec![0; 3 * self.part as usize * width];
+        cells: &mut [u8],
+    ) {
         let mut sum = vec![0; width];
-        for (done, &[key, own]) in self.taken.iter().rev().enumerate() {
-            if done % KEYS == 0 && abandoned() {
-                return None;
-            }
+        let from_behind = self.taken.len() - places.end..self.taken.len() - places.start;
+        for &[key, own] in self.taken[from_behind].iter().rev() {
             sum.copy_from_slice(payload(key));
             for place in retrieval_places(self.multipliers, self.part, words[key as usize]) {
                 // The own cell is still 0: it is laid down only here.
@@ -130,6 +132,5 @@ impl Peeled {
             }
             cells[own as usize * width..][..width].copy_from_slice(&sum);
         }
-        Some(cells)
     }
 }

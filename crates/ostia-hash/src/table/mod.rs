@@ -501,10 +501,7 @@ impl<'a> Table<'a> {
     /// # Errors
     /// The first key that does not find what it should.
     pub fn verify(&self, set: &KeySet, values: Option<&Values>) -> Result<(), Mismatch> {
-        verify::table(self, set, values, &|| false).map_err(|halt| match halt {
-            verify::Halt::Wrong(mismatch) => mismatch,
-            verify::Halt::Abandoned => unreachable!("nobody abandons it"),
-        })
+        verify::Verify::new(self, set, values)?.check(0..set.len())
     }
 }
 

@@ -1,67 +1,71 @@
 //! Every key of a set against a finished table.
 
 use alloc::{vec, vec::Vec};
+use core::ops::Range;
 
 use super::{Key, KeySet, Mismatch, Table, Value, ValueType, Values};
 
-/// What was seen before the end of the set.
-pub(crate) enum Halt {
-    /// A key that does not find what it should.
-    Wrong(Mismatch),
-    /// The result is not wanted any more.
-    Abandoned,
+/// Looks up the keys of a set, some at a time.
+pub(crate) struct Verify<'t> {
+    table: &'t Table<'t>,
+    set: &'t KeySet,
+    values: Option<&'t Values>,
+    /// Which slots are a key's; none where each key must have the one of its position.
+    taken: Vec<u64>,
 }
 
-/// How many keys are looked up between two looks at whether the result is still wanted.
-const KEYS: usize = 1 << 13;
+impl<'t> Verify<'t> {
+    pub(crate) fn new(
+        table: &'t Table<'t>,
+        set: &'t KeySet,
+        values: Option<&'t Values>,
+    ) -> Result<Verify<'t>, Mismatch> {
+        if set.len() != table.len() {
+            let position = set.len().min(table.len());
+            return Err(Mismatch { position, what: "is where the set and the table end differently" });
+        }
+        let slots = if table.keeps_order() { 0 } else { table.range() as usize };
+        Ok(Verify { table, set, values, taken: vec![0; slots.div_ceil(64)] })
+    }
 
-pub(crate) fn table(
-    table: &Table<'_>,
-    set: &KeySet,
-    values: Option<&Values>,
-    abandoned: &dyn Fn() -> bool,
-) -> Result<(), Halt> {
-    let wrong = |position, what| Err(Halt::Wrong(Mismatch { position, what }));
-    if set.len() != table.len() {
-        return wrong(set.len().min(table.len()), "is where the set and the table end differently");
-    }
-    let keeps_order = table.keeps_order();
-    let mut taken = if keeps_order { Vec::new() } else { vec![0u64; (table.range() as usize).div_ceil(64)] };
-    let checked = table.checked();
-    for position in 0..set.len() {
-        if position % KEYS == 0 && abandoned() {
-            return Err(Halt::Abandoned);
-        }
-        let key = match set.as_texts() {
-            Some(texts) => Key::Text(texts.get(position)),
-            None => Key::Word(set.words()[position]),
-        };
-        if checked.is_some_and(|c| !c.contains(key)) {
-            return wrong(position, "is taken for a foreign key");
-        }
-        if table.has_index() {
-            let index = table.unchecked().index(key) as usize;
-            if keeps_order {
-                if index != position {
-                    return wrong(position, "does not find its own index");
-                }
-            } else {
-                let (word, bit) = (&mut taken[index / 64], 1 << (index % 64));
-                if *word & bit != 0 {
-                    return wrong(position, "shares its slot with another key");
-                }
-                *word |= bit;
-            }
-        }
-        if let Some(values) = values {
-            let own = match values.value_type() {
-                ValueType::Integer { .. } => Value::Integer(values.lane().word(position)),
-                ValueType::Record { .. } => Value::Record(values.lane().record(position).to_vec()),
+    /// Looks up the keys at these positions, each of which is looked up once in all.
+    pub(crate) fn check(&mut self, positions: Range<usize>) -> Result<(), Mismatch> {
+        let Verify { table, set, values, taken } = self;
+        let checked = table.checked();
+        let (has_index, keeps_order) = (table.has_index(), table.keeps_order());
+        for position in positions {
+            let wrong = |what| Err(Mismatch { position, what });
+            let key = match set.as_texts() {
+                Some(texts) => Key::Text(texts.get(position)),
+                None => Key::Word(set.words()[position]),
             };
-            if table.unchecked().value(key) != Some(own) {
-                return wrong(position, "does not find its own value");
+            if checked.is_some_and(|c| !c.contains(key)) {
+                return wrong("is taken for a foreign key");
+            }
+            if has_index {
+                let index = table.unchecked().index(key) as usize;
+                if keeps_order {
+                    if index != position {
+                        return wrong("does not find its own index");
+                    }
+                } else {
+                    let (word, bit) = (&mut taken[index / 64], 1 << (index % 64));
+                    if *word & bit != 0 {
+                        return wrong("shares its slot with another key");
+                    }
+                    *word |= bit;
+                }
+            }
+            if let Some(values) = values {
+                let own = match values.value_type() {
+                    ValueType::Integer { .. } => Value::Integer(values.lane().word(position)),
+                    ValueType::Record { .. } => Value::Record(values.lane().record(position).to_vec()),
+                };
+                if table.unchecked().value(key) != Some(own) {
+                    return wrong("does not find its own value");
+                }
             }
         }
+        Ok(())
     }
-    Ok(())
 }
