@@ -4,7 +4,6 @@
 //! that set's bad row. What is stored depends on the sets and the options, never on the threads.
 
 use std::{
-    collections::HashMap,
     fmt, fs, io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
@@ -20,7 +19,7 @@ use ostia_hash::search::Watch;
 
 use crate::{
     find::{Found, find},
-    names::{clashes, of_path},
+    names::{Claims, of_path},
     row::{Outcome, Row},
     set::{SetError, Times, forge, languages, load, store},
     spec::Spec,
@@ -201,47 +200,21 @@ fn work(
 /// The sets, largest first. Two sets of one name would overwrite each other: the later one in the sorted
 /// folder is refused. So is a set whose outputs another file of the run has the names of.
 fn line_up(found: Vec<Found>, spec: &Spec) -> Vec<Waiting> {
-    let named: Vec<(&Path, String)> =
-        found.iter().filter_map(|f| Some((f.path.as_path(), of_path(&f.path).ok()?))).collect();
-    let clashes = clashes(named.iter().map(|(path, name)| (*path, name.as_str())));
-    let mut clashes: HashMap<PathBuf, _> = clashes.into_iter().map(|c| (c.second.clone(), c)).collect();
-    let taken = taken(&named, spec);
+    let mut claims = Claims::new(spec);
     let mut waiting: Vec<Waiting> = found
         .into_iter()
         .map(|Found { path, format, bytes }| {
-            let refused = match format {
-                Err(why) => Some(SetError::Found { path: path.clone(), why }),
-                Ok(_) => clashes
-                    .remove(&path)
-                    .map(SetError::Clash)
-                    .or_else(|| Some(SetError::Taken { by: taken.get(&path)?.clone(), path: path.clone() })),
+            let refused = match (format, of_path(&path)) {
+                (Err(why), _) => Some(SetError::Found { path: path.clone(), why }),
+                (Ok(_), Ok(name)) => claims.claim(&path, &name).err(),
+                // Its own work will say so.
+                (Ok(_), Err(_)) => None,
             };
             Waiting { path, bytes, refused: Mutex::new(refused) }
         })
         .collect();
     waiting.sort_by_key(|w| std::cmp::Reverse(w.bytes));
     waiting
-}
-
-/// Sets whose outputs would have the names of other files of the run, and what has them.
-fn taken(named: &[(&Path, String)], spec: &Spec) -> HashMap<PathBuf, String> {
-    let mut owners: HashMap<String, String> = HashMap::new();
-    for (path, name) in named.iter().filter(|_| spec.tests) {
-        // Each language's own way to name what stands beside a module.
-        let beside =
-            ["test", "bench", "keys"].map(|part| [format!("{name}_{part}"), format!("{part}_{name}")]);
-        for beside in beside.into_iter().flatten() {
-            owners.insert(beside.to_lowercase(), format!("a file beside the code of {}", path.display()));
-        }
-    }
-    for umbrella in languages(spec).flat_map(|language| umbrella::emit(language, &[], spec.split)) {
-        let stem = umbrella.name.split('.').next().unwrap_or_default();
-        owners.insert(stem.to_lowercase(), format!("the file for all tables, {}", umbrella.name));
-    }
-    let owner = |(path, name): &(&Path, String)| {
-        Some((path.to_path_buf(), owners.get(&name.to_lowercase())?.clone()))
-    };
-    named.iter().filter_map(owner).collect()
 }
 
 /// One set, from its path to its row.

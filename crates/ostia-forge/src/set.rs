@@ -90,6 +90,13 @@ pub enum SetError {
         /// What has the name.
         by: String,
     },
+    /// A file beside its code would have the name of another set's outputs.
+    Beside {
+        /// The input.
+        path: PathBuf,
+        /// The other set.
+        by: PathBuf,
+    },
     /// The search.
     Failure {
         /// The input.
@@ -129,6 +136,12 @@ impl fmt::Display for SetError {
             SetError::Taken { path, by } => {
                 write!(f, "{}: its outputs would have the name of {by}; rename the set", path.display())
             }
+            SetError::Beside { path, by } => write!(
+                f,
+                "{}: a file beside its code would have the name of the outputs of {}; rename one of the sets",
+                path.display(),
+                by.display()
+            ),
             SetError::Failure { path, why: Failure::Stopped(report), out_of_time: true } => write!(
                 f,
                 "{}: not solved within the time limit, in {} attempts; allow more time, another function, or auto",

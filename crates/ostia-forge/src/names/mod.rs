@@ -5,11 +5,13 @@
 //! system takes upper and lower case for the same.
 
 use std::{
-    collections::HashMap,
     fmt,
     path::{Path, PathBuf},
 };
 
+mod claims;
+
+pub use self::claims::Claims;
 use crate::input::Format;
 
 /// Why a name is no identifier.
@@ -141,29 +143,6 @@ pub fn identifier(name: &str) -> Result<String, NameError> {
     Ok(identifier)
 }
 
-/// The files that cannot keep their identifiers because an earlier file has the same, in the order given.
-pub fn clashes<'a>(named: impl IntoIterator<Item = (&'a Path, &'a str)>) -> Vec<Clash> {
-    let mut seen: HashMap<String, (&Path, &str)> = HashMap::new();
-    let mut clashes = Vec::new();
-    for (path, name) in named {
-        match seen.entry(name.to_ascii_lowercase()) {
-            std::collections::hash_map::Entry::Vacant(entry) => {
-                entry.insert((path, name));
-            }
-            std::collections::hash_map::Entry::Occupied(entry) => {
-                let (first, first_name) = *entry.get();
-                clashes.push(Clash {
-                    first: first.to_owned(),
-                    second: path.to_owned(),
-                    first_name: first_name.to_owned(),
-                    second_name: name.to_owned(),
-                });
-            }
-        }
-    }
-    clashes
-}
-
 /// True for the names that Windows keeps for devices, in upper or lower case.
 fn is_device(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
@@ -251,21 +230,5 @@ mod tests {
         refused("lpt9", "no file on Windows can have it");
         refused(&"x".repeat(201), "it has 201 characters, and at most 200 fit a file's name");
         assert_eq!(of_path(Path::new("x/.keys")).unwrap_err().fault, NameFault::Empty);
-    }
-
-    #[test]
-    fn names_that_become_one_are_told_by_both_files() {
-        let files = ["a-b.keys", "a.b.keys", "c.keys", "A_b.txt"].map(Path::new);
-        let names = files.map(|f| of_path(f).unwrap());
-        let found = clashes(files.into_iter().zip(names.iter().map(String::as_str)));
-        let said: Vec<String> = found.iter().map(Clash::to_string).collect();
-        assert_eq!(
-            said,
-            [
-                "a.b.keys and a-b.keys both become a_b; rename one of the files",
-                "A_b.txt and a-b.keys become A_b and a_b, which some file systems take for one; rename one \
-                 of the files",
-            ]
-        );
     }
 }
