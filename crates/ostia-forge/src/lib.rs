@@ -5,6 +5,7 @@ pub mod bulk;
 pub mod disk;
 pub mod find;
 pub mod input;
+pub mod lock;
 pub mod names;
 pub mod row;
 pub mod set;
