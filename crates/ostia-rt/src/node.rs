@@ -24,7 +24,7 @@ use crate::{
     permits::Permits,
     pool::Pool,
     runtime::Shared,
-    slice::SharedWork,
+    slice::{Joined, SharedWork},
     stall::Kennel,
     sync::Semaphore,
     task::{self, AtomicName, Header, Injector, JoinHandle, Name, Owned, Schedule, Steal, Task},
@@ -429,13 +429,35 @@ impl Node {
         self.has_work.load(Ordering::SeqCst)
     }
 
-    /// Some work to help with; another one each time.
+    /// Some work to help with, and a place at it; another one each time.
     pub(crate) fn work(&self, turn: usize) -> Option<Arc<SharedWork>> {
         if !self.has_work() {
             return None;
         }
-        let list = lock(&self.work);
-        (!list.is_empty()).then(|| Arc::clone(&list[turn % list.len()]))
+        let mut list = lock(&self.work);
+        if list.is_empty() {
+            return None;
+        }
+        let place = turn % list.len();
+        let joined = list[place].join();
+        if joined == Joined::OneMore {
+            return Some(Arc::clone(&list[place]));
+        }
+        // Nobody else can help, and who finds the list empty may sleep.
+        let work = list.swap_remove(place);
+        self.has_work.store(!list.is_empty(), Ordering::SeqCst);
+        drop(list);
+        (joined == Joined::Last).then_some(work)
+    }
+
+    /// A place at this work is free again: it is offered, unless it is already.
+    pub(crate) fn offer_place(&self, work: &Arc<SharedWork>) {
+        let mut list = lock(&self.work);
+        // It is closed before it is withdrawn: what is open here will be withdrawn.
+        if work.has_place() && !list.iter().any(|one| Arc::ptr_eq(one, work)) {
+            list.push(Arc::clone(work));
+            self.has_work.store(true, Ordering::SeqCst);
+        }
     }
 
     /// A task that any worker may take.

@@ -178,9 +178,24 @@ pub trait Pieces: Send + Sync + 'static {
 pub fn compute_pieces<P: Pieces>(pieces: Arc<P>) -> ComputePieces {
     let shared = SharedWork {
         pieces,
-        state: Mutex::new(State { is_open: true, helpers: 0, waker: None, panic: None }),
+        state: Mutex::new(State {
+            is_open: true,
+            helpers: 0,
+            helpers_max: usize::MAX,
+            waker: None,
+            panic: None,
+        }),
     };
     ComputePieces { work: Arc::new(shared), node: None }
+}
+
+impl ComputePieces {
+    /// At most so many workers are at its pieces at a time, that of the task that waits for it included: 1, or 0, means
+    /// that one alone. The others pass the work over, and may sleep.
+    pub fn at_most(self, workers: usize) -> ComputePieces {
+        lock(&self.work.state).helpers_max = workers.saturating_sub(1);
+        self
+    }
 }
 
 /// See [`compute_pieces`].
@@ -197,28 +212,55 @@ pub(crate) struct SharedWork {
     state: Mutex<State>,
 }
 
+/// Who is there to help.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Joined {
+    /// One more, and there is a place for another.
+    OneMore,
+    /// One more, and it has the last place: the others are to pass the work over.
+    Last,
+    /// Nobody: there is nothing to begin, or no place.
+    Nobody,
+}
+
 struct State {
     /// There may be pieces to begin.
     is_open: bool,
+    /// Those at its pieces, without the worker of the task that waits for it.
     helpers: usize,
+    /// That many of them there may be.
+    helpers_max: usize,
     /// The task that waits for the helpers.
     waker: Option<Waker>,
     panic: Option<Box<dyn Any + Send>>,
 }
 
 impl SharedWork {
-    /// Does a slice of it; false if there is nothing to begin.
-    pub(crate) fn help(&self, slice: &Slice) -> bool {
-        {
-            let mut state = lock(&self.state);
-            if !state.is_open {
-                return false;
-            }
-            state.helpers += 1;
+    /// Takes a place, for [`SharedWork::help`].
+    pub(crate) fn join(&self) -> Joined {
+        let mut state = lock(&self.state);
+        if !state.has_place() {
+            return Joined::Nobody;
         }
+        state.helpers += 1;
+        if state.has_place() { Joined::OneMore } else { Joined::Last }
+    }
+
+    /// Whether somebody might help.
+    pub(crate) fn has_place(&self) -> bool {
+        lock(&self.state).has_place()
+    }
+
+    /// Does a slice of it in the place that was taken, and leaves it; false if there is nothing to begin.
+    pub(crate) fn help(&self, slice: &Slice) -> bool {
+        self.some(slice, 1)
+    }
+
+    /// Does a slice of it, in the place of as many helpers.
+    fn some(&self, slice: &Slice, places: usize) -> bool {
         let done = panic::catch_unwind(AssertUnwindSafe(|| self.pieces.some(slice)));
         let mut state = lock(&self.state);
-        state.helpers -= 1;
+        state.helpers -= places;
         match done {
             Ok(more) => state.is_open &= more,
             Err(panic) => {
@@ -231,6 +273,12 @@ impl SharedWork {
         drop(state);
         waker.into_iter().for_each(wake);
         is_open
+    }
+}
+
+impl State {
+    fn has_place(&self) -> bool {
+        self.is_open && self.helpers < self.helpers_max
     }
 }
 
@@ -253,14 +301,17 @@ impl Future for ComputePieces {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if self.node.is_none()
-            && lock(&self.work.state).is_open
+            && self.work.has_place()
             && let Some(node) = context::with(|here| here.map(|here| Arc::clone(&here.node)))
         {
             node.offer_work(&self.work);
             self.node = Some(node);
         }
-        if self.work.help(&Slice::now()) {
-            if let Some(node) = &self.node {
+        let is_open = lock(&self.work.state).is_open;
+        if is_open && self.work.some(&Slice::now(), 0) {
+            if let Some(node) = &self.node
+                && self.work.has_place()
+            {
                 // A slice was not enough: it is long, and worth a wake if somebody sleeps.
                 node.wake_one();
             }

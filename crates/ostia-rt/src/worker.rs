@@ -326,7 +326,9 @@ impl Worker {
         let Some(work) = here.node.work(self.victim) else { return false };
         self.victim = self.victim.wrapping_add(1);
         let is_open = work.help(&Slice::whole(&here.node.port, self.slice));
-        if !is_open {
+        if is_open {
+            here.node.offer_place(&work);
+        } else {
             // Its task may not come to it soon, and whoever lies down looks for work meanwhile.
             here.node.withdraw_work(&work);
         }

@@ -172,3 +172,44 @@ fn a_piece_that_panics_ends_the_work_wherever_it_was_done() {
     assert!(work.done.load(Ordering::Relaxed) < 5_000);
     assert_eq!(runtime.block_on(runtime.spawn(async { 1 })).unwrap(), 1);
 }
+
+/// Counts who is at it.
+struct Crowd {
+    inside: AtomicUsize,
+    most: AtomicUsize,
+    left: AtomicUsize,
+}
+
+impl Pieces for Crowd {
+    fn some(&self, slice: &Slice) -> bool {
+        let inside = 1 + self.inside.fetch_add(1, Ordering::Relaxed);
+        self.most.fetch_max(inside, Ordering::Relaxed);
+        let end = Instant::now() + Duration::from_micros(100);
+        while Instant::now() < end && !slice.is_over() {
+            std::hint::spin_loop();
+        }
+        self.inside.fetch_sub(1, Ordering::Relaxed);
+        let take = |left: usize| left.checked_sub(1);
+        self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok_and(|left| left > 1)
+    }
+}
+
+#[test]
+fn no_more_workers_are_at_work_in_pieces_than_it_allows() {
+    let runtime = runtime(4);
+    for (workers, most) in [(0, 1), (1, 1), (2, 2), (3, 3)] {
+        let (inside, left) = (AtomicUsize::new(0), AtomicUsize::new(500));
+        let work = Arc::new(Crowd { inside, most: AtomicUsize::new(0), left });
+        runtime.block_on(runtime.spawn(compute_pieces(Arc::clone(&work)).at_most(workers))).unwrap();
+        assert!((1..=most).contains(&work.most.load(Ordering::Relaxed)), "{workers}");
+        assert_eq!(work.left.load(Ordering::Relaxed), 0);
+    }
+}
+
+#[test]
+fn work_for_two_gets_the_help_of_one_of_many() {
+    let runtime = runtime(4);
+    let work = Arc::new(Counting { for_two: true, ..Counting::new(5_000_000) });
+    runtime.block_on(runtime.spawn(compute_pieces(Arc::clone(&work)).at_most(2))).unwrap();
+    assert_eq!(work.threads.lock().unwrap().len(), 2);
+}

@@ -1,6 +1,7 @@
 //! What a simulated runtime does, one thing at a time.
 
 use std::{
+    collections::BTreeSet,
     future::pending,
     ops::ControlFlow,
     sync::{
@@ -12,7 +13,7 @@ use std::{
 
 use ostia_os::topology::Topology;
 use ostia_rt::{
-    Runtime,
+    Pieces, Runtime, Slice, compute_pieces,
     sim::{self, Options, World},
     spawn, spawn_local, time, yield_now,
 };
@@ -174,4 +175,43 @@ fn a_computation_gives_way_when_its_slice_is_over_by_the_simulated_clock() {
     });
     // 100 times 50 us are 10 slices of 500 us.
     assert!((10..=11).contains(&calls.unwrap()));
+}
+
+/// Pieces that take a slice each, and where they were done.
+struct Long {
+    left: AtomicUsize,
+    places: Mutex<BTreeSet<(usize, usize)>>,
+}
+
+impl Pieces for Long {
+    fn some(&self, slice: &Slice) -> bool {
+        self.places.lock().unwrap().extend(sim::place());
+        while !slice.is_over() {
+            sim::burn(Duration::from_micros(50));
+        }
+        self.left.fetch_sub(1, Ordering::Relaxed) > 1
+    }
+}
+
+#[test]
+fn who_finds_no_place_at_work_in_pieces_sleeps() {
+    for seed in 0..20 {
+        let mut world = world("1x4", Options::new(seed));
+        let handle = world.handle();
+        let mut run = |workers| {
+            let before = world.handle().metrics();
+            let work = Arc::new(Long { left: AtomicUsize::new(200), places: Mutex::default() });
+            let pieces = compute_pieces(Arc::clone(&work)).at_most(workers);
+            let task = handle.spawn(pieces);
+            world.run_until(task).unwrap().unwrap();
+            let turns = world.handle().metrics().since(&before).total().turns;
+            (work.places.lock().unwrap().len(), turns)
+        };
+        let (places, turns) = run(1);
+        assert_eq!(places, 1, "seed {seed}");
+        assert!(turns < 250, "seed {seed}: {turns} turns for 200 pieces of one worker");
+        // Of four all have a place, at some time.
+        let (places, _) = run(4);
+        assert_eq!(places, 4, "seed {seed}");
+    }
 }
