@@ -1,18 +1,17 @@
 //! C99: one header, or a header and a source.
 
-use minijinja::context;
+use std::sync::LazyLock;
+
+use minijinja::{Environment, context};
 
 use super::{
     Artifact, EmitError, Request,
-    c_family::{self, Dialect, elements},
+    c_family::{self, Dialect, crc_table},
     sample::sample,
 };
 
 pub(super) fn emit(request: &Request<'_>) -> Result<Vec<Artifact>, EmitError> {
-    let mut environment = c_family::environment()?;
-    for (name, source) in TEMPLATES {
-        environment.add_template(name, source)?;
-    }
+    static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| c_family::environment(&TEMPLATES));
     let text = request.table.head().key_type == ostia_hash::keys::KeyType::Str;
     let dialect = Dialect {
         function: "static inline",
@@ -36,12 +35,12 @@ pub(super) fn emit(request: &Request<'_>) -> Result<Vec<Artifact>, EmitError> {
         key_cast => if text { "(const char *)" } else { "" },
         pext => true,
         instructions => true,
-        crc_table => elements(crc_table().into_iter(), 4),
+        crc_table => crc_table(),
         ..c_family::facts(request, &dialect)
     };
     let mut artifacts = Vec::new();
     let mut add = |file: String, template: &str, facts: &minijinja::Value| -> Result<(), EmitError> {
-        let text = environment.get_template(template)?.render(facts)?;
+        let text = ENVIRONMENT.get_template(template)?.render(facts)?;
         artifacts.push(Artifact { name: file, bytes: text.into_bytes() });
         Ok(())
     };
@@ -68,10 +67,3 @@ const TEMPLATES: [(&str, &str); 8] = [
     ("c_test.j2", include_str!("../templates/c_test.j2")),
     ("c_bench.j2", include_str!("../templates/c_bench.j2")),
 ];
-
-/// The CRC-32C state after each byte.
-pub(super) fn crc_table() -> [u64; 256] {
-    std::array::from_fn(|byte| {
-        (0..8).fold(byte as u32, |state, _| (state >> 1) ^ (0x82F6_3B78 * (state & 1))).into()
-    })
-}

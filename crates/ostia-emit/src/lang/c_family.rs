@@ -3,7 +3,7 @@
 //! The templates `family_*.j2` are written for both. They differ in how a function and a cast begin and in
 //! what stands around a private name: [`Dialect`] says how.
 
-use std::iter::once;
+use std::{iter::once, sync::LazyLock};
 
 use minijinja::{Environment, Value, context};
 use ostia_hash::{
@@ -12,7 +12,7 @@ use ostia_hash::{
     table::{Foreign, Shape, Table, ValueType, index_range},
 };
 
-use super::{EmitError, Request, banner, c_classic, place::runs};
+use super::{Request, banner, c_classic, data, place::runs};
 
 /// Where C and C++ write the same thing differently.
 pub(super) struct Dialect {
@@ -86,51 +86,15 @@ pub(super) fn ones(bits: u32) -> u32 {
 /// Room for a line of an array.
 const COLUMNS: usize = 110;
 
+/// What an array's lines begin with.
+const INDENT: &str = "    ";
+
 /// The elements as lines: hexadecimal for 8 bytes, where a decimal literal may have no type, else decimal.
 pub(super) fn elements(words: impl Iterator<Item = u64>, width: u32) -> String {
-    let mut text = String::new();
-    let mut line = 0;
-    let mut digits = [0; 20];
-    for word in words {
-        let first = if width == 8 { hexadecimal(word, &mut digits) } else { decimal(word, &mut digits) };
-        let number = &digits[first..];
-        // A number is followed by a comma, and by a blank unless it ends the line.
-        if line == 0 || line + number.len() + 2 > COLUMNS {
-            text.push_str(if line == 0 { "    " } else { "\n    " });
-            line = 4;
-        } else {
-            text.push(' ');
-            line += 1;
-        }
-        text.extend(number.iter().map(|&digit| char::from(digit)));
-        text.push(',');
-        line += number.len() + 1;
-    }
-    text
-}
-
-fn decimal(mut word: u64, digits: &mut [u8; 20]) -> usize {
-    let mut first = digits.len();
-    loop {
-        first -= 1;
-        digits[first] = b'0' + (word % 10) as u8;
-        word /= 10;
-        if word == 0 {
-            return first;
-        }
-    }
-}
-
-fn hexadecimal(mut word: u64, digits: &mut [u8; 20]) -> usize {
-    let mut first = digits.len();
-    loop {
-        first -= 1;
-        digits[first] = b"0123456789ABCDEF"[(word % 16) as usize];
-        word /= 16;
-        if word == 0 {
-            digits[first - 2..first].copy_from_slice(b"0x");
-            return first - 2;
-        }
+    if width == 8 {
+        data::numbers(words, INDENT, COLUMNS, data::hexadecimal)
+    } else {
+        data::numbers(words, INDENT, COLUMNS, data::decimal)
     }
 }
 
@@ -141,15 +105,23 @@ pub(super) fn comment(request: &Request<'_>) -> Vec<String> {
     lines.map(|l| l.replace("*/", "* /").replace("/*", "/ *").replace("??/", "?? /")).collect()
 }
 
-/// An environment with the templates that both languages include.
-pub(super) fn environment() -> Result<Environment<'static>, EmitError> {
+/// An environment with a language's own templates and those that both include. Parsing them takes longer than
+/// rendering a small table: it is done once a process.
+pub(super) fn environment(own: &[(&'static str, &'static str)]) -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_trim_blocks(true);
     environment.set_lstrip_blocks(true);
     environment.set_keep_trailing_newline(true);
-    environment.add_template("family_data.j2", include_str!("../templates/family_data.j2"))?;
-    environment.add_template("family_hash.j2", include_str!("../templates/family_hash.j2"))?;
-    Ok(environment)
+    let common = [
+        ("family_data.j2", include_str!("../templates/family_data.j2")),
+        ("family_hash.j2", include_str!("../templates/family_hash.j2")),
+    ];
+    for &(name, source) in common.iter().chain(own) {
+        environment
+            .add_template(name, source)
+            .expect("the templates of this crate parse: its tests use each");
+    }
+    environment
 }
 
 /// What the templates of both languages ask for.
@@ -367,24 +339,11 @@ pub(super) fn bytes(bytes: &[u8]) -> String {
     if bytes.is_empty() { "    0,".into() } else { elements(bytes.iter().map(|&b| b.into()), 1) }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_written_as_the_standard_library_writes_them() {
-        let words = [0, 1, 9, 10, 255, 65_535, u64::from(u32::MAX), u64::MAX];
-        let decimal: String = words.iter().map(|w| format!("{w},")).collect();
-        let hexadecimal: String = words.iter().map(|w| format!("0x{w:X},")).collect();
-        let bare = |text: String| text.split_whitespace().collect::<String>();
-        assert_eq!(bare(elements(words.into_iter(), 4)), decimal);
-        assert_eq!(bare(elements(words.into_iter(), 8)), hexadecimal);
-    }
-
-    #[test]
-    fn no_line_is_longer_than_it_may_be() {
-        let text = elements((0..5000).map(|i| i * i * 31), 4);
-        assert!(text.lines().all(|line| line.len() <= COLUMNS));
-        assert!(text.lines().rev().skip(1).all(|line| line.len() > COLUMNS - 14));
-    }
+/// The CRC-32C state after each byte, as lines.
+pub(super) fn crc_table() -> &'static str {
+    static TABLE: LazyLock<String> = LazyLock::new(|| {
+        let state = |byte: u32| (0..8).fold(byte, |state, _| (state >> 1) ^ (0x82F6_3B78 * (state & 1)));
+        elements((0..256).map(|byte| state(byte).into()), 4)
+    });
+    &TABLE
 }

@@ -1,19 +1,17 @@
 //! C++17: one header, every array and function `constexpr`.
 
-use minijinja::context;
+use std::sync::LazyLock;
+
+use minijinja::{Environment, context};
 
 use super::{
     Artifact, EmitError, Request,
-    c::crc_table,
-    c_family::{self, Dialect, elements},
+    c_family::{self, Dialect, crc_table},
     sample::sample,
 };
 
 pub(super) fn emit(request: &Request<'_>) -> Result<Vec<Artifact>, EmitError> {
-    let mut environment = c_family::environment()?;
-    for (name, source) in TEMPLATES {
-        environment.add_template(name, source)?;
-    }
+    static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| c_family::environment(&TEMPLATES));
     let dialect = Dialect {
         function: "constexpr",
         array: "inline constexpr",
@@ -31,12 +29,12 @@ pub(super) fn emit(request: &Request<'_>) -> Result<Vec<Artifact>, EmitError> {
         word_cast => format!("static_cast<{word}>"),
         pext => false,
         instructions => false,
-        crc_table => elements(crc_table().into_iter(), 4),
+        crc_table => crc_table(),
         ..c_family::facts(request, &dialect)
     };
     let name = request.name;
     let render = |file: String, template: &str, facts: &minijinja::Value| -> Result<Artifact, EmitError> {
-        let text = environment.get_template(template)?.render(facts)?;
+        let text = ENVIRONMENT.get_template(template)?.render(facts)?;
         Ok(Artifact { name: file, bytes: text.into_bytes() })
     };
     let mut artifacts = vec![render(format!("{name}.hpp"), "cpp_header.j2", &facts)?];

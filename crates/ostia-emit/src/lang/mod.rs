@@ -8,6 +8,7 @@ mod c;
 mod c_classic;
 mod c_family;
 mod cpp;
+mod data;
 mod pair;
 mod place;
 mod python;

@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::{
     Artifact, EmitError, Request,
     answers::Answers,
-    banner,
+    banner, data,
     pair::{Dialect, atom},
     place::{Place, about_cells, runs},
 };
@@ -424,60 +424,19 @@ fn quoted(text: &str) -> String {
 
 /// Numbers with commas between, in lines.
 fn number_lines(indent: &str, numbers: impl Iterator<Item = i128>) -> String {
-    let mut lines = String::new();
-    let mut width = 0;
-    for number in numbers {
-        let digits = number.to_string();
-        if width == 0 || width + digits.len() + 2 > WIDTH {
-            lines.push_str(if width == 0 { "" } else { "\n" });
-            lines.push_str(indent);
-            width = indent.len();
-        } else {
-            lines.push(' ');
-            width += 1;
-        }
-        lines.push_str(&digits);
-        lines.push(',');
-        width += digits.len() + 1;
-    }
+    let mut lines = data::numbers(numbers, indent, WIDTH, data::signed);
     lines.push('\n');
     lines
 }
 
 /// Bytes as Base64, in lines.
 fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len() * 4 / 3 + bytes.len() / 48 + 8);
-    let mut width = 0;
-    for three in bytes.chunks(3) {
-        let at = |i: usize| three.get(i).copied().unwrap_or(0);
-        let bits = u32::from_be_bytes([0, at(0), at(1), at(2)]);
-        for digit in 0..4 {
-            text.push(match digit <= three.len() {
-                true => char::from(DIGITS[(bits >> (18 - 6 * digit)) as usize & 63]),
-                false => '=',
-            });
-        }
-        width += 4;
-        if width == WIDTH {
-            text.push('\n');
-            width = 0;
-        }
-    }
-    text
+    data::base64(bytes, WIDTH)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn base64_has_the_answers_of_its_standard() {
-        for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")]
-        {
-            assert_eq!(base64(bytes.as_bytes()), text);
-        }
-    }
 
     #[test]
     fn strings_are_quoted_so_that_python_reads_them_back() {

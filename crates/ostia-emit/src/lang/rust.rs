@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::{
     Artifact, EmitError, Request,
     answers::Answers,
-    banner,
+    banner, data,
     pair::{Dialect, atom},
     place::{Place, about_cells, runs},
 };
@@ -433,56 +433,12 @@ fn hex(number: u64) -> String {
 
 /// Numbers with commas between, in lines.
 fn number_lines(numbers: impl Iterator<Item = i128>) -> String {
-    let mut lines = String::new();
-    let mut line = String::new();
-    for number in numbers {
-        let mut digits = number.unsigned_abs().to_string();
-        // Clippy asks for groups where numbers are long.
-        if digits.len() > 5 {
-            for at in (1..=(digits.len() - 1) / 3).map(|i| digits.len() - 3 * i).collect::<Vec<_>>() {
-                digits.insert(at, '_');
-            }
-        }
-        let sign = if number < 0 { "-" } else { "" };
-        if 4 + line.len() + sign.len() + digits.len() + 2 > WIDTH {
-            lines.push_str("    ");
-            lines.push_str(line.trim_end());
-            lines.push('\n');
-            line.clear();
-        }
-        line.push_str(sign);
-        line.push_str(&digits);
-        line.push_str(", ");
-    }
-    lines.push_str("    ");
-    lines.push_str(line.trim_end());
+    let mut lines = data::numbers(numbers, "    ", WIDTH - 1, data::grouped);
     lines.push('\n');
     lines
 }
 
 /// Bytes as the inside of a byte string, each line but the last ended by a backslash.
 fn byte_string(bytes: impl Iterator<Item = u8>) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = String::new();
-    let mut width = 0;
-    for byte in bytes {
-        if width >= WIDTH - 4 {
-            text.push_str("\\\n");
-            width = 0;
-        }
-        match byte {
-            // Blanks would be lost at the begin of a line.
-            b'!' | b'#'..=b'[' | b']'..=b'~' => {
-                text.push(char::from(byte));
-                width += 1;
-            }
-            _ => {
-                text.push_str("\\x");
-                text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-                text.push(char::from(DIGITS[usize::from(byte & 15)]));
-                width += 4;
-            }
-        }
-    }
-    text
+    data::byte_string(bytes, WIDTH - 4)
 }
