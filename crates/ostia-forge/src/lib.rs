@@ -2,9 +2,11 @@
 #![forbid(unsafe_code)]
 
 pub mod bulk;
+pub mod digest;
 pub mod disk;
 pub mod find;
 pub mod input;
+pub mod journal;
 pub mod lock;
 pub mod names;
 pub mod row;

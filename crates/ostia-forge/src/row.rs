@@ -1,13 +1,18 @@
 //! What is told of a set: one row, whatever became of it.
 
-use std::path::{Path, PathBuf};
+use std::{
+    borrow::Cow,
+    path::{Path, PathBuf},
+};
 
 use ostia_hash::{
     best::Predicate,
+    coverage::Coverage,
     create::{Created, Failure, Report},
-    table::Foreign,
+    kind::chm::{Graph, Sizes},
+    table::{Foreign, Shape, Table},
 };
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::{
     set::{SetError, Times, seeds},
@@ -26,8 +31,27 @@ pub enum Outcome {
     Stopped,
 }
 
+impl Outcome {
+    /// Every outcome.
+    pub const ALL: [Outcome; 3] = [Outcome::Done, Outcome::Failed, Outcome::Stopped];
+
+    /// The name in rows and in the journal.
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::Done => "done",
+            Outcome::Failed => "failed",
+            Outcome::Stopped => "stopped",
+        }
+    }
+
+    /// The outcome of that name.
+    pub fn from_name(name: &str) -> Option<Outcome> {
+        Outcome::ALL.into_iter().find(|outcome| outcome.name() == name)
+    }
+}
+
 /// One row.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Row {
     /// The input.
     #[serde(serialize_with = "shown")]
@@ -54,6 +78,12 @@ pub struct Row {
     pub render_us: u64,
     /// Microseconds of storing.
     pub store_us: u64,
+    /// Bytes of the input, where they were counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_in: Option<u64>,
+    /// The node that the work was done on, where nodes were told apart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<u32>,
     /// The files that were stored.
     #[serde(serialize_with = "all_shown")]
     pub files: Vec<PathBuf>,
@@ -70,18 +100,18 @@ fn all_shown<S: Serializer>(paths: &[PathBuf], serializer: S) -> Result<S::Ok, S
 }
 
 /// What is told of a table.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct TableRow {
     /// The identifier its outputs are named after.
     pub name: String,
     /// Number of keys.
     pub keys: usize,
     /// Their type.
-    pub key_type: &'static str,
+    pub key_type: Cow<'static, str>,
     /// The kind of table.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// The hash function.
-    pub function: &'static str,
+    pub function: Cow<'static, str>,
     /// Its seeds, in hexadecimal, as `--seeds` takes them.
     pub seeds: Vec<String>,
     /// The attempt that solved the set.
@@ -94,15 +124,99 @@ pub struct TableRow {
     pub foreign: String,
     /// Bytes of all arrays.
     pub bytes: usize,
+    /// Entries of the array that every lookup goes to.
+    pub cells: usize,
     /// Why the table is of this kind.
     pub why: String,
     /// Tables that were the best for a time, the last one best. Empty when the first one was taken.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub bests: Vec<BestRow>,
+    /// How its entries lie in memory, where that was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<CoverageRow>,
+}
+
+/// How the entries that are not 0 lie in memory: see [`Coverage`].
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct CoverageRow {
+    /// Pages.
+    pub pages: u64,
+    /// Pages with such an entry.
+    pub pages_used: u64,
+    /// Large pages.
+    pub large_pages: u64,
+    /// Large pages with such an entry.
+    pub large_pages_used: u64,
+    /// Cache lines.
+    pub lines: u64,
+    /// Cache lines with such an entry.
+    pub lines_used: u64,
+    /// Entries that are not 0.
+    pub assigned: u64,
+    /// The most of them in one line.
+    pub line_max: u64,
+    /// How many lines have 0, 1, 2, ... of them.
+    pub histogram: Vec<u64>,
+    /// The straight line through the histogram: rise per bucket.
+    pub slope: f64,
+    /// Its value at bucket 0.
+    pub intercept: f64,
+    /// The correlation coefficient.
+    pub correlation: f64,
+    /// Its value at bucket 16.
+    pub predicted: f64,
+    /// The sum over all lines of the square of their entries that are not 0.
+    pub score: u64,
+    /// The score over the highest there can be.
+    pub rank: f64,
+}
+
+impl CoverageRow {
+    /// Measures a table: one pass over its cells.
+    ///
+    /// Tables of the predecessor's kind are measured as it does, with entries as wide as while it solves; others
+    /// as they lie in memory. `None` where cells have more than 32 bits, as values in place may.
+    pub fn of(table: &Table<'_>, graph: Graph) -> Option<CoverageRow> {
+        let cells = &table.lanes().cells;
+        let bytes = match table.head().shape {
+            Shape::Chm { vertices, index_bits, .. } => {
+                let sizes = Sizes { vertices: 1 << vertices, edges: 1 << index_bits };
+                sizes.solving_bytes(table.len(), graph)
+            }
+            _ => cells.width() as usize,
+        };
+        if cells.width() > 4 {
+            return None;
+        }
+        let entries: Vec<u32> = cells.words().map(|word| word as u32).collect();
+        Some(CoverageRow::from(&Coverage::measure(&entries, bytes)))
+    }
+}
+
+impl From<&Coverage> for CoverageRow {
+    fn from(coverage: &Coverage) -> CoverageRow {
+        CoverageRow {
+            pages: coverage.pages.total,
+            pages_used: coverage.pages.used,
+            large_pages: coverage.large_pages.total,
+            large_pages_used: coverage.large_pages.used,
+            lines: coverage.lines.total,
+            lines_used: coverage.lines.used,
+            assigned: coverage.assigned,
+            line_max: coverage.line_max,
+            histogram: coverage.histogram.clone(),
+            slope: coverage.regression.slope,
+            intercept: coverage.regression.intercept,
+            correlation: coverage.regression.correlation,
+            predicted: coverage.regression.predicted,
+            score: coverage.score,
+            rank: coverage.rank,
+        }
+    }
 }
 
 /// A table that was the best for a time.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct BestRow {
     /// Its attempt.
     pub attempt: u64,
@@ -128,15 +242,16 @@ impl TableRow {
         TableRow {
             name: name.to_owned(),
             keys: table.len(),
-            key_type: head.key_type.name(),
-            kind: head.shape.name(),
-            function: head.shape.function_name(),
+            key_type: head.key_type.name().into(),
+            kind: head.shape.name().into(),
+            function: head.shape.function_name().into(),
             seeds: seeds(&head.shape).iter().map(|s| format!("0x{s:X}")).collect(),
             attempt: head.provenance.attempt,
             range: table.range(),
             ordered: table.keeps_order(),
             foreign: foreign_name(head.foreign),
             bytes: table.bytes(),
+            cells: table.lanes().cells.len(),
             why: created.report.why.clone(),
             bests: created
                 .report
@@ -152,6 +267,8 @@ impl TableRow {
                     rank: improvement.coverage.rank,
                 })
                 .collect(),
+            // The search for the best table has measured it already; else it is done by who wants it.
+            coverage: created.report.bests.last().map(|best| CoverageRow::from(&best.coverage)),
         }
     }
 }
@@ -210,6 +327,8 @@ impl Row {
             solve_us: us(times.solve),
             render_us: us(times.render),
             store_us: us(times.store),
+            bytes_in: None,
+            node: None,
             files: Vec::new(),
         }
     }
