@@ -48,6 +48,8 @@ pub(crate) enum Command {
     Create(Create),
     /// Makes the tables of every key set in a folder; one bad set never stops the others
     BulkCreate(BulkCreate),
+    /// Tells what became of the sets of a bulk run, from its journal
+    Results(Results),
     /// Tells what is in a table
     Inspect(Inspect),
     /// Looks keys up in a table
@@ -278,6 +280,32 @@ pub(crate) enum HeaderArg {
 pub(crate) enum GraphArg {
     Peeled,
     Traversed,
+}
+
+/// Tell what became of the sets of a bulk run.
+#[derive(ClapArgs, Debug)]
+#[command(after_help = "\
+Examples:
+  ostia results tables
+  ostia results tables --failed
+  ostia results tables --csv > results.csv
+  ostia results tables --json | jq 'select(.attempts > 100) | .path'
+
+A bulk run keeps a journal in its output folder. It may be looked at while a run is at work, and
+after one was killed. Sets come in the order of their paths. The first columns of --csv are named
+as the predecessor's.")]
+pub(crate) struct Results {
+    /// The output folder of the run
+    pub(crate) dir: PathBuf,
+    /// A header, and one line of comma-separated values a set
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) csv: bool,
+    /// One JSON object a set, with the fields of bulk-create --json
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Only sets that failed
+    #[arg(long)]
+    pub(crate) failed: bool,
 }
 
 /// Tell what is in a table.

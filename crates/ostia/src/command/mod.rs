@@ -5,6 +5,7 @@ mod bulk;
 mod create;
 mod inspect;
 mod lookup;
+mod results;
 mod verify;
 
 use std::{
@@ -29,6 +30,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Ended> {
     match &args.command {
         Command::Create(args) => create::run(args),
         Command::BulkCreate(args) => bulk::run(args),
+        Command::Results(args) => results::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Lookup(args) => lookup::run(args),
         Command::Verify(args) => verify::run(args),

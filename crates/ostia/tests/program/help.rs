@@ -2,8 +2,8 @@
 
 use crate::support::ostia;
 
-const COMMANDS: [&str; 8] =
-    ["create", "bulk-create", "inspect", "lookup", "verify", "bench", "completions", "man"];
+const COMMANDS: [&str; 9] =
+    ["create", "bulk-create", "results", "inspect", "lookup", "verify", "bench", "completions", "man"];
 
 #[test]
 fn without_arguments_the_help_is_shown_and_the_exit_code_is_that_of_usage() {

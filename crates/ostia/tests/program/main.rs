@@ -8,6 +8,7 @@ mod errors;
 mod file_format;
 mod help;
 mod interrupt;
+mod results;
 mod same_bytes;
 mod support;
 mod table_commands;
