@@ -23,6 +23,8 @@ struct Verdict {
     what: String,
     median: f64,
     best: f64,
+    /// What a tenth of the rounds stays below, and nine tenths.
+    spread: [f64; 2],
     limit: Limit,
     goal: Option<f64>,
     outcome: Outcome,
@@ -93,7 +95,8 @@ impl Gates {
             true => Outcome::Miss,
         };
         let goal_met = goal.filter(|_| applies).map(|goal| limit.with(goal).holds(median));
-        self.verdicts.push(Verdict { what, median, best, limit, goal, outcome, goal_met });
+        let spread = [0.1, 0.9].map(|at| rounds.quantile(at));
+        self.verdicts.push(Verdict { what, median, best, spread, limit, goal, outcome, goal_met });
     }
 
     /// All verdicts, for people.
@@ -107,10 +110,12 @@ impl Gates {
                 _ => String::new(),
             };
             println!(
-                "{}: {:.3} (best {:.3}), gate {}: {}{goal}",
+                "{}: {:.3} (best {:.3}, p10 - p90 {:.3} - {:.3}), gate {}: {}{goal}",
                 verdict.what,
                 verdict.median,
                 verdict.best,
+                verdict.spread[0],
+                verdict.spread[1],
                 verdict.limit,
                 verdict.outcome.name()
             );
@@ -126,6 +131,7 @@ impl Gates {
                     "what": v.what,
                     "median": v.median,
                     "best": v.best,
+                    "p10_p90": v.spread,
                     "gate": v.limit.to_string(),
                     "outcome": v.outcome.name(),
                     "goal": v.goal,
