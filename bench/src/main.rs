@@ -1,10 +1,11 @@
-//! `ostia-bench hash`, `ostia-bench port` and `ostia-bench rt`: ours and the peers in one interleaved run.
+//! `ostia-bench hash`, `ostia-bench port`, `ostia-bench rt` and `ostia-bench bulk`: ours and the peers in one interleaved run.
 
 // The programs that talk to the kernel without a net under them, and the counting allocator, allow it for
 // themselves and say why.
 #![deny(unsafe_code)]
 
 mod arguments;
+mod bulk;
 mod gate;
 mod harness;
 mod hash;
@@ -20,7 +21,8 @@ use crate::arguments::{Asked, Names};
 const USAGE: &str = "\
 ostia-bench hash [--quick] [--rounds N] [--only lookup|search] [--json FILE]
 ostia-bench port [--quick] [--rounds N] [--only echo|nop|files|wake|timers|alloc] [--json FILE]
-ostia-bench rt   [--quick] [--rounds N] [--json FILE] [CELL...], each a part of a cell's name";
+ostia-bench rt   [--quick] [--rounds N] [--json FILE] [CELL...], each a part of a cell's name
+ostia-bench bulk [--quick] [--rounds N] [--json FILE] [CELL...]; `cargo xtask bench bulk` says which program";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -50,6 +52,7 @@ fn parse(arguments: &[String]) -> Result<impl FnOnce() -> Result<(), String>, St
     let (names, compare): (_, fn(&Asked) -> _) = match name.as_str() {
         "hash" => (Names::Parts(&hash::PARTS), hash::compare),
         "port" => (Names::Parts(&port::PARTS), port::compare),
+        "bulk" => (Names::Cells(bulk::cells()), bulk::compare),
         "rt" => (Names::Cells(rt::cells()), rt::compare),
         other => return Err(format!("there is no comparison {other}")),
     };

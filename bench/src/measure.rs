@@ -43,10 +43,17 @@ impl Rounds {
 
     /// The geometric mean of several, of each round.
     pub(crate) fn geometric_mean(all: &[Rounds]) -> Rounds {
+        let all: Vec<&Rounds> = all.iter().collect();
+        Rounds::combined(&all, |figures| {
+            (figures.iter().map(|figure| f64::ln(*figure)).sum::<f64>() / figures.len() as f64).exp()
+        })
+    }
+
+    /// Whatever is made of one figure of each, round by round; as many rounds as all of them have.
+    pub(crate) fn combined(all: &[&Rounds], make: impl Fn(&[f64]) -> f64) -> Rounds {
         let rounds = all.iter().map(|rounds| rounds.0.len()).min().unwrap_or(0);
-        let mean =
-            |round| (all.iter().map(|one| f64::ln(one.0[round])).sum::<f64>() / all.len() as f64).exp();
-        Rounds((0..rounds).map(mean).collect())
+        let figures = |round| all.iter().map(|one| one.0[round]).collect::<Vec<f64>>();
+        Rounds((0..rounds).map(|round| make(&figures(round))).collect())
     }
 
     /// What a tenth of the rounds stays below, half of them, nine tenths; `at` is between 0 and 1.

@@ -19,17 +19,23 @@ const GENERIC: Build = ("generic", "");
 pub(crate) fn run(house: &House, arguments: &[String]) -> Result<ExitCode, String> {
     let builds: &[Build] = match arguments.first().map(String::as_str) {
         Some("hash") => &[NATIVE, GENERIC],
-        Some("port" | "rt") => &[GENERIC],
-        _ => return Err("which comparison? `cargo xtask bench hash`, `port` or `rt`".to_owned()),
+        Some("port" | "rt" | "bulk") => &[GENERIC],
+        _ => return Err("which comparison? `cargo xtask bench hash`, `port`, `rt` or `bulk`".to_owned()),
     };
     if !house.root.join("bench/Cargo.toml").is_file() {
         return Err("there is no bench/Cargo.toml in this checkout yet".to_owned());
+    }
+    // What bulk compares is the program itself, built as it is shipped.
+    if arguments.first().is_some_and(|first| first == "bulk") {
+        run_command(cargo(house).args(["build", "--release", "--package", "ostia"]))?;
     }
     for (name, flags) in builds {
         eprintln!("\n=== {name} build (RUSTFLAGS=\"{flags}\")");
         let mut command = cargo(house);
         command.args(["run", "--release", "--manifest-path", "bench/Cargo.toml", "--"]).args(arguments);
         command.env("RUSTFLAGS", flags).env("CARGO_TARGET_DIR", house.target.join("bench").join(name));
+        command.env("OSTIA_BENCH_PROGRAM", house.target.join("release/ostia"));
+        command.env("OSTIA_BENCH_FOLDER", house.target.join("bench/bulk"));
         if let Err(why) = run_command(&mut command) {
             eprintln!("{why}");
             return Ok(ExitCode::FAILURE);

@@ -31,6 +31,7 @@ cargo xtask: what CI runs, and a few things made by program
   cargo xtask bench hash [ARGS]   the comparison with other crates, native build and generic build
   cargo xtask bench port [ARGS]   the completion port beside hand-written programs and other crates (Linux)
   cargo xtask bench rt [ARGS]     the runtime beside other runtimes (Linux); words name cells: echo/1w 200us idle
+  cargo xtask bench bulk [ARGS]   the program at whole folders, engine against engine (Linux); words name cells: chm flat
   cargo xtask fuzz [TARGET] [--seconds N]
                                   every fuzz target, or one, for N seconds each (10)
   cargo xtask soak [--seeds N | --minutes M]

@@ -5,5 +5,6 @@ pub(crate) mod child;
 pub(crate) mod contest;
 pub(crate) mod counting;
 pub(crate) mod load;
+pub(crate) mod outside;
 pub(crate) mod processor;
 pub(crate) mod program;

@@ -4,7 +4,7 @@ mod generated;
 mod lookup;
 mod peers;
 mod search;
-mod sets;
+pub(crate) mod sets;
 
 use serde_json::json;
 

@@ -101,7 +101,8 @@ fn attempts(rounds: usize, gates: &mut Gates, told: &mut Told<'_>) -> Result<(),
         let functions = [Classic::MultiplyShiftRX, Classic::Mulshrolate4RX];
         let mut both = Vec::new();
         for function in functions {
-            let problem = ChmProblem::new(keys.as_slice(), function, sizes).map_err(|refused| refused.to_string())?;
+            let problem =
+                ChmProblem::new(keys.as_slice(), function, sizes).map_err(|refused| refused.to_string())?;
             let scratch = problem.scratch();
             both.push((function, problem, scratch, Rounds::default()));
         }
