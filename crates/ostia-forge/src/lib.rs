@@ -1,11 +1,11 @@
 //! The foundry: finds, reads, solves, verifies, renders and stores key sets.
 #![forbid(unsafe_code)]
 
-pub mod bulk;
 pub mod digest;
 pub mod disk;
 pub mod find;
 pub mod input;
+pub mod job;
 pub mod journal;
 pub mod lock;
 pub mod names;
@@ -13,3 +13,4 @@ pub mod row;
 pub mod set;
 pub mod spec;
 pub mod store;
+pub mod threads;

@@ -25,6 +25,8 @@ use crate::{
 pub enum Outcome {
     /// Solved, verified and stored.
     Done,
+    /// Its input, what is asked for and its outputs are as an earlier run left them.
+    Unchanged,
     /// Its input, its name or an output was refused, or it was not solved.
     Failed,
     /// Somebody ended the run before it was done.
@@ -33,12 +35,13 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: [Outcome; 3] = [Outcome::Done, Outcome::Failed, Outcome::Stopped];
+    pub const ALL: [Outcome; 4] = [Outcome::Done, Outcome::Unchanged, Outcome::Failed, Outcome::Stopped];
 
     /// The name in rows and in the journal.
     pub fn name(self) -> &'static str {
         match self {
             Outcome::Done => "done",
+            Outcome::Unchanged => "unchanged",
             Outcome::Failed => "failed",
             Outcome::Stopped => "stopped",
         }
@@ -310,6 +313,20 @@ impl Row {
         };
         let outcome = if error.is_stopped() { Outcome::Stopped } else { Outcome::Failed };
         Row { error: Some(error.to_string()), ..Row::of(path, outcome, report, times) }
+    }
+
+    /// The row of a set that is as an earlier run left it.
+    pub fn unchanged(path: &Path) -> Row {
+        Row::of(path, Outcome::Unchanged, None, Times::default())
+    }
+
+    /// What each phase took.
+    pub fn set_times(&mut self, times: Times) {
+        let us = |time: std::time::Duration| time.as_micros() as u64;
+        self.read_us = us(times.read);
+        self.solve_us = us(times.solve);
+        self.render_us = us(times.render);
+        self.store_us = us(times.store);
     }
 
     fn of(path: &Path, outcome: Outcome, report: Option<&Report>, times: Times) -> Row {

@@ -20,7 +20,7 @@ use ostia_hash::{
 
 use crate::{
     find::FindError,
-    input::{self, Format, ReadError},
+    input::{self, Format, Input, ReadError, ReadFailure, Reading},
     names::{self, Clash, NameError},
     spec::{Output, Spec, ValueSource},
     store::{Store, StoreError, Stored},
@@ -110,6 +110,27 @@ pub enum SetError {
     Emit(EmitError),
     /// An output.
     Store(StoreError),
+    /// Its outputs are not as they would be made, and nothing was to be made.
+    Stale {
+        /// The input.
+        path: PathBuf,
+        /// True when they were made once, of this input or another one.
+        is_known: bool,
+    },
+    /// It takes more memory than sets may.
+    Memory {
+        /// The input.
+        path: PathBuf,
+        /// What it takes, in bytes.
+        needs: u64,
+        /// What there is.
+        budget: u64,
+    },
+    /// The run was ended before the set was done.
+    Ended {
+        /// The input.
+        path: PathBuf,
+    },
     /// The set's work panicked: a defect of Ostia.
     Panicked {
         /// The input.
@@ -122,7 +143,10 @@ pub enum SetError {
 impl SetError {
     /// True when somebody ended the work, and it is not the set's fault.
     pub fn is_stopped(&self) -> bool {
-        matches!(self, SetError::Failure { why: Failure::Stopped(_), out_of_time: false, .. })
+        matches!(
+            self,
+            SetError::Ended { .. } | SetError::Failure { why: Failure::Stopped(_), out_of_time: false, .. }
+        )
     }
 }
 
@@ -149,6 +173,22 @@ impl fmt::Display for SetError {
                 report.tally().attempts()
             ),
             SetError::Failure { path, why, .. } => write!(f, "{}: {why}", path.display()),
+            SetError::Stale { path, is_known: true } => write!(
+                f,
+                "{}: its input, what is asked for, or a file that was made of it has changed; run without --check",
+                path.display()
+            ),
+            SetError::Stale { path, is_known: false } => {
+                write!(f, "{}: nothing was made of it yet; run without --check", path.display())
+            }
+            SetError::Memory { path, needs, budget } => write!(
+                f,
+                "{}: takes about {} MiB, and all sets together may take {}; allow more with --memory",
+                path.display(),
+                needs.div_ceil(1 << 20),
+                budget >> 20
+            ),
+            SetError::Ended { path } => write!(f, "{}: not done, the run was ended", path.display()),
             SetError::Emit(error) => error.fmt(f),
             SetError::Store(error) => error.fmt(f),
             SetError::Panicked { path, what } => {
@@ -203,8 +243,42 @@ pub fn load(path: &Path, name: Option<&str>, spec: &Spec) -> Result<Loaded, SetE
     let reading = spec.reading(spec.format.unwrap_or(Format::Keys));
     let input = input::read(path, spec.format, &reading).map_err(SetError::Read)?;
     let values = match &spec.values {
-        Some(ValueSource::File(file)) => Some(values_of(file, spec, input.keys.len())?),
-        Some(ValueSource::Beside(_)) | None => input.values,
+        Some(ValueSource::File(file)) => Some(input::read_bytes(file).map_err(SetError::Read)?),
+        Some(ValueSource::Beside(_)) | None => None,
+    };
+    loaded(name, input, values.as_deref(), spec)
+}
+
+/// The set in bytes that were read: `bytes` are those of its file, `values` those of the file with the values, if the
+/// specification names one.
+///
+/// # Errors
+/// When the input is refused.
+pub fn parse(
+    path: &Path,
+    name: &str,
+    bytes: &[u8],
+    values: Option<&[u8]>,
+    spec: &Spec,
+) -> Result<Loaded, SetError> {
+    let fail = |why| SetError::Read(ReadError { path: path.to_owned(), why });
+    let format = spec.format.or_else(|| Format::of_path(path));
+    let format = format.ok_or_else(|| fail(ReadFailure::UnknownFormat))?;
+    let input = input::parse(bytes, &spec.reading(format));
+    let input = input.map_err(|why| fail(ReadFailure::Input(Box::new(why))))?;
+    loaded(name.to_owned(), input, values, spec)
+}
+
+/// Gives each key its value.
+fn loaded(name: String, input: Input, values: Option<&[u8]>, spec: &Spec) -> Result<Loaded, SetError> {
+    let values = match (&spec.values, values) {
+        (Some(ValueSource::File(file)), Some(bytes)) => {
+            let reading = Reading::new(Format::of_path(file).unwrap_or(Format::Text));
+            let parsed = input::parse_values(bytes, &reading, spec.value_shape, input.keys.len());
+            let fail = |why| ReadError { path: file.clone(), why: ReadFailure::Input(Box::new(why)) };
+            Some(parsed.map_err(|why| SetError::Read(fail(why)))?)
+        }
+        _ => input.values,
     };
     let values = values.map(|values| {
         let values = match values {
@@ -220,19 +294,17 @@ pub fn load(path: &Path, name: Option<&str>, spec: &Spec) -> Result<Loaded, SetE
     Ok(Loaded { name, keys: input.keys, values })
 }
 
-fn values_of(path: &Path, spec: &Spec, keys: usize) -> Result<input::Values, SetError> {
-    let fail = |why| SetError::Read(ReadError { path: path.to_owned(), why });
-    let bytes = input::read_bytes(path).map_err(SetError::Read)?;
-    let format = Format::of_path(path).unwrap_or(Format::Text);
-    input::parse_values(&bytes, &input::Reading::new(format), spec.value_shape, keys)
-        .map_err(|why| fail(input::ReadFailure::Input(Box::new(why))))
-}
-
-/// Solves a set, verifies its table and renders its outputs.
+/// Solves a set, verifies its table and, if they are wanted, renders its outputs.
 ///
 /// # Errors
 /// When it is not solved, or cannot be rendered.
-pub fn forge(path: &Path, set: &Loaded, spec: &Spec, watch: &dyn Watch) -> Result<Forged, SetError> {
+pub fn forge(
+    path: &Path,
+    set: &Loaded,
+    spec: &Spec,
+    with_outputs: bool,
+    watch: &dyn Watch,
+) -> Result<Forged, SetError> {
     let begun = Instant::now();
     let timed = Timed { watch, until: spec.time_limit.map(|limit| begun + limit) };
     let fail = |why| {
@@ -245,7 +317,7 @@ pub fn forge(path: &Path, set: &Loaded, spec: &Spec, watch: &dyn Watch) -> Resul
     // A search for the best table that was ended has a table to give; all else that is ended has none.
     let searched = created.report.tried.last().is_some_and(|last| last.ended != Ended::Stopped);
     let mut artifacts = Vec::new();
-    for output in &spec.outputs {
+    for output in spec.outputs.iter().filter(|_| with_outputs) {
         if searched && watch.stopped() {
             return Err(fail(Failure::Stopped(created.report)));
         }
@@ -295,7 +367,16 @@ pub fn typed_key(text: &str, key_type: KeyType) -> Result<u64, String> {
     key_type.word(sign * value).ok_or_else(|| format!("{text} does not fit keys of type {}", key_type.name()))
 }
 
-fn render(set: &Loaded, created: &Created, spec: &Spec, output: &Output) -> Result<Vec<Artifact>, EmitError> {
+/// The files of one output of a table.
+///
+/// # Errors
+/// When a language cannot say what the table holds.
+pub fn render(
+    set: &Loaded,
+    created: &Created,
+    spec: &Spec,
+    output: &Output,
+) -> Result<Vec<Artifact>, EmitError> {
     let about = spec.about();
     let request = Request {
         name: &set.name,
@@ -380,9 +461,9 @@ mod tests {
         let keys = KeySet::u32s(&[3, 5, 9]).unwrap();
         let set = Loaded { name: "three".into(), keys, values: None };
         let spec = Spec { outputs: [Output::Table].into(), ..Spec::default() };
-        let solved = forge(Path::new("three"), &set, &spec, &ostia_hash::search::Alone).unwrap();
+        let solved = forge(Path::new("three"), &set, &spec, true, &ostia_hash::search::Alone).unwrap();
         assert_eq!(solved.artifacts.len(), 1);
-        let ended = forge(Path::new("three"), &set, &spec, &AfterOne::default()).unwrap_err();
+        let ended = forge(Path::new("three"), &set, &spec, true, &AfterOne::default()).unwrap_err();
         assert!(ended.is_stopped(), "{ended}");
     }
 }

@@ -694,6 +694,11 @@ impl Handle {
         self.shared.node(node).concurrency
     }
 
+    /// How many threads it has, and at most starts.
+    pub fn threads(&self) -> Threads {
+        Threads::of(&self.shared)
+    }
+
     /// The tasks that have not ended: for a look from outside, not for every day, as it locks each worker's list.
     pub fn tasks(&self) -> Vec<PendingTask> {
         self.shared.nodes.iter().flat_map(|node| node.pending()).collect()

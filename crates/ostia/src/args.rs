@@ -5,7 +5,7 @@ use std::{path::PathBuf, str::FromStr, time::Duration};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use ostia_forge::{
     input::{Column, Format, Header, ValueShape},
-    spec::{Output, Spec, ValueSource},
+    spec::{NodePolicy, Output, Spec, ValueSource},
     store::Durability,
 };
 use ostia_hash::{
@@ -101,26 +101,82 @@ pub(crate) struct Create {
 }
 
 /// Make the tables of every key set in a folder.
+///
+/// A journal in the folder for the outputs remembers what was made of what. Run again, only sets are made whose input,
+/// options or outputs have changed; after a kill or a power cut the next run completes the rest.
 #[derive(ClapArgs, Debug)]
 #[command(after_help = "\
 Examples:
   ostia bulk-create examples/keys --out tables
-  ostia bulk-create keys --recursive --out tables --emit table,rust --json
-  ostia bulk-create keys --no-file-io")]
+  ostia bulk-create keys --recursive --exclude 'old/**' --emit table,rust --json
+  ostia bulk-create keys --check && echo up to date
+  find keys -name '*.keys' -print0 | ostia bulk-create - --out tables
+  ostia bulk-create keys --no-file-io
+  ostia results keys-tables --failed
+
+Exit codes: 0 all done, 1 some failed or are out of date, 2 usage, 130 interrupted: what was begun was ended cleanly, and
+the next run goes on from there. A second Ctrl-C ends at once.")]
 pub(crate) struct BulkCreate {
-    /// The folder with the key sets
+    /// The folder with the key sets, or one key set; `-` reads a list of files, one a line or with NUL between them
     pub(crate) dir: PathBuf,
-    /// The folder for the outputs; made if it is missing
-    #[arg(long, short, value_name = "DIR", required_unless_present = "no_file_io")]
+    /// The folder for the outputs; made if it is missing [default: DIR-tables beside DIR]
+    #[arg(long, short, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// Looks into folders inside the folder too
-    #[arg(long, short)]
+    #[arg(long, short, help_heading = "Sets")]
     pub(crate) recursive: bool,
+    /// Only sets whose path in the folder matches, such as 'crypto/**' or 'id-*.csv'
+    #[arg(long, value_name = "GLOB", help_heading = "Sets")]
+    pub(crate) include: Vec<String>,
+    /// No sets, and no folders, whose path in the folder matches
+    #[arg(long, value_name = "GLOB", help_heading = "Sets")]
+    pub(crate) exclude: Vec<String>,
+    /// Makes every set again, also where its outputs are as they should be
+    #[arg(long, help_heading = "Sets")]
+    pub(crate) force: bool,
+    /// Makes nothing; says whether all outputs are as they would be made
+    #[arg(long, help_heading = "Sets", conflicts_with_all = ["force", "no_file_io"])]
+    pub(crate) check: bool,
+    /// Ends the run with the first set that fails
+    #[arg(long, help_heading = "Sets", conflicts_with = "max_failures")]
+    pub(crate) fail_fast: bool,
+    /// Ends the run when so many sets have failed
+    #[arg(long, value_name = "N", help_heading = "Sets", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) max_failures: Option<u64>,
     /// A self-test and a benchmark beside the code of each set
     #[arg(long)]
     pub(crate) tests: bool,
+
+    /// What does the work: the runtime, or plain threads, which keep no journal and make every set
+    #[arg(long, value_name = "ENGINE", default_value = "runtime", help_heading = "Work")]
+    pub(crate) engine: Engine,
+    /// The NUMA nodes to use: a list such as 0,2-3 or a mask such as 0x5 [default: all]
+    #[arg(long, value_name = "NODES", help_heading = "Work")]
+    pub(crate) nodes: Option<String>,
+    /// Pretends to a machine of so many nodes and CPUs each, such as 2x4; nothing is bound to a CPU then
+    #[arg(long, value_name = "SHAPE", help_heading = "Work")]
+    pub(crate) topology: Option<String>,
+    /// Which node gets a set: round-robin, least-loaded, node=N
+    #[arg(long, value_name = "POLICY", default_value = "round-robin", help_heading = "Work", value_parser = node_policy)]
+    pub(crate) node_policy: NodePolicy,
+    /// Large sets, and batches of small ones, under way at a time; 0 is two for each thread
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Work")]
+    pub(crate) concurrency: usize,
+    /// Threads at one set, at most; 0 is no limit. More than one come only while they have nothing else to do
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Work")]
+    pub(crate) per_set_concurrency: usize,
+    /// Memory that sets under way may take together, about: 64M, 2G
+    #[arg(long, value_name = "SIZE", default_value = "256M", help_heading = "Work", value_parser = size)]
+    pub(crate) memory: u64,
     #[command(flatten)]
     pub(crate) shared: Shared,
+}
+
+/// What does the work of a bulk run.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Engine {
+    Runtime,
+    Threads,
 }
 
 /// Options that one set and many have alike.
@@ -485,6 +541,23 @@ fn output(name: &str) -> Result<Output, String> {
     named(Output::from_name(name), "output", &Output::ALL.map(Output::name))
 }
 
+fn node_policy(name: &str) -> Result<NodePolicy, String> {
+    named(NodePolicy::from_name(name), "policy", &["round-robin", "least-loaded", "node=N"])
+}
+
+/// Bytes: a number, and K, M or G for 2^10, 2^20 or 2^30 of them.
+fn size(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text:?} is no size: write one such as 64M or 2G");
+    let (digits, shift) = match text.char_indices().last() {
+        Some((at, 'k' | 'K')) => (&text[..at], 10),
+        Some((at, 'm' | 'M')) => (&text[..at], 20),
+        Some((at, 'g' | 'G')) => (&text[..at], 30),
+        _ => (text, 0),
+    };
+    let number: u64 = digits.parse().map_err(|_| wrong())?;
+    number.checked_mul(1 << shift).filter(|&bytes| bytes > 0).ok_or_else(wrong)
+}
+
 fn kind(name: &str) -> Result<Kind, String> {
     named(Kind::from_name(name), "kind", &Kind::ALL.map(Kind::name))
 }
@@ -577,6 +650,16 @@ mod tests {
         }
         assert_eq!(number("0x1F"), Ok(31));
         assert!(number("1F").is_err());
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(size("64M"), Ok(64 << 20));
+        assert_eq!(size("2g"), Ok(2 << 30));
+        assert_eq!(size("1000"), Ok(1000));
+        for wrong in ["", "M", "0", "0K", "-1", "1.5G", "64MB", "99999999999G", "1é"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

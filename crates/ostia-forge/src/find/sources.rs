@@ -1,6 +1,6 @@
 //! Where a job's sets come from: plain data.
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +29,15 @@ pub enum Sources {
     List(#[serde(with = "serial::paths")] Vec<PathBuf>),
     /// One file.
     File(#[serde(with = "serial::path")] PathBuf),
+}
+
+impl fmt::Display for Sources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Sources::Folder { dir: path, .. } | Sources::File(path) => path.display().fmt(f),
+            Sources::List(_) => f.write_str("the list of files"),
+        }
+    }
 }
 
 impl Default for Sources {

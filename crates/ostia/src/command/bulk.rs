@@ -1,117 +1,330 @@
 //! `ostia bulk-create`.
 
-use std::{io::Write, sync::Mutex, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    pin::{Pin, pin},
+    task::Poll,
+    time::Duration,
+};
 
 use ostia_forge::{
-    bulk::{Bulk, Event, Summary, run as forge},
-    row::Outcome,
-    store::Store,
+    find::{Sources, read_list},
+    job::{Event, Foundry, Job, JobError, Summary},
+    row::Row,
+    spec::JobSpec,
+    threads,
+};
+use ostia_os::topology::Topology;
+use ostia_rt::{
+    Runtime,
+    metrics::Snapshot,
+    signals::{Ending, ShutdownSignal, shutdown_signal},
+    time::{Sleep, sleep},
 };
 use serde_json::json;
 
 use super::{json_row, some_paths};
 use crate::{
-    args::BulkCreate,
+    args::{BulkCreate, Engine},
     exit::{self, Ended},
     interrupt::Interrupt,
-    progress::{self, time},
+    progress::{Panel, time},
 };
 
-/// How many failures are told one by one at the end.
-const TOLD: usize = 10;
+/// Events that are taken before the panel and the signals are looked at again.
+const EVENTS: usize = 16;
+/// How long what is under way may take when a job has ended.
+const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Runs the command.
 pub(crate) fn run(args: &BulkCreate) -> Result<(), Ended> {
-    let interrupt = Interrupt::listen()?;
-    let shared = &args.shared;
-    let bulk = Bulk {
-        dir: args.dir.clone(),
-        recursive: args.recursive,
-        out: args.out.clone().filter(|_| !shared.no_file_io),
-        spec: shared.spec(args.tests)?,
-        threads: shared.threads(),
+    let spec = job(args)?;
+    let out = spec.out.clone();
+    let told = match args.engine {
+        Engine::Runtime => on_runtime(args, spec)?,
+        Engine::Threads => on_threads(args, &spec)?,
     };
-    let store = Store::new(shared.durability());
-    let bar = progress::sets(shared.quiet || shared.json);
-    let failures = Mutex::new(0u32);
-    let hear = |event: Event<'_>| match event {
-        Event::Found(count) => bar.set_length(count as u64),
-        Event::Ended(row) => {
-            if shared.json {
-                // A reader that went away is noticed when the summary is written.
-                let _ = writeln!(std::io::stdout(), "{}", json_row(row));
-            }
-            if row.outcome == Outcome::Failed {
-                let mut failures = failures.lock().expect("nobody panics while it counts");
-                *failures += 1;
-                bar.set_message(format!(", {failures} failed"));
-            }
-            bar.inc(1);
-        }
-    };
-    interrupt.work_begins();
-    let summary = forge(&bulk, &store, &interrupt, &hear).map_err(Ended::failed)?;
-    bar.finish_and_clear();
-    tell(args, &summary)?;
-    if ostia_hash::search::Watch::stopped(&interrupt) {
+    tell(args, out.as_deref(), &told)?;
+    let counts = told.summary.totals.counts;
+    if told.summary.is_cancelled {
         return Err(Ended::Interrupted);
     }
-    match summary.count(Outcome::Failed) {
+    match counts.failed + counts.stopped {
         0 => Ok(()),
         _ => Err(Ended::Failed(None)),
     }
 }
 
-fn tell(args: &BulkCreate, summary: &Summary) -> Result<(), Ended> {
-    let (done, failed) = (summary.count(Outcome::Done), summary.count(Outcome::Failed));
-    let stopped = summary.found - done - failed;
-    let keys: usize = summary.rows.iter().filter_map(|r| Some(r.table.as_ref()?.keys)).sum();
-    let attempts: u64 = summary.rows.iter().map(|r| r.attempts).sum();
-    let files: usize = summary.rows.iter().map(|r| r.files.len()).sum::<usize>() + summary.umbrellas.len();
-    let failures = summary.rows.iter().filter(|r| r.outcome == Outcome::Failed);
-    if args.shared.json {
-        let seconds = summary.elapsed.as_secs_f64();
-        let told = json!({
-            "summary": {
-                "sets": summary.found, "done": done, "failed": failed, "stopped": stopped, "keys": keys, "attempts": attempts, "files": files, "seconds": seconds,
+/// What came of a run.
+struct Told {
+    summary: Summary,
+    /// What the runtime counted, where there was one.
+    metrics: Option<Snapshot>,
+}
+
+/// The job that the arguments ask for.
+fn job(args: &BulkCreate) -> Result<JobSpec, Ended> {
+    let shared = &args.shared;
+    let is_list = args.dir == Path::new("-");
+    let sources = if is_list {
+        Sources::List(read_list(io::stdin().lock()).map_err(Ended::failed)?)
+    } else if args.dir.is_file() {
+        Sources::File(args.dir.clone())
+    } else {
+        Sources::Folder {
+            dir: args.dir.clone(),
+            recursive: args.recursive,
+            include: args.include.clone(),
+            exclude: args.exclude.clone(),
+        }
+    };
+    let out = match &args.out {
+        _ if shared.no_file_io => None,
+        Some(out) => Some(out.clone()),
+        None if is_list => {
+            return Err(Ended::Usage(
+                "a list has no folder beside which the outputs could go: say where with --out".into(),
+            ));
+        }
+        None => Some(beside(&args.dir)?),
+    };
+    Ok(JobSpec {
+        sources,
+        out,
+        set: shared.spec(args.tests)?,
+        durability: shared.durability(),
+        node_policy: args.node_policy,
+        concurrency: args.concurrency,
+        per_set_concurrency: args.per_set_concurrency,
+        memory: args.memory,
+        force: args.force,
+        check: args.check,
+        failures_max: if args.fail_fast { Some(1) } else { args.max_failures },
+    })
+}
+
+/// `keys-tables` for `keys`.
+fn beside(dir: &Path) -> Result<PathBuf, Ended> {
+    let whole = match dir.file_name() {
+        Some(_) => dir.to_owned(),
+        // `.` and `..` have a name that only the system knows.
+        None => dir.canonicalize().map_err(|why| Ended::failed(format_args!("{}: {why}", dir.display())))?,
+    };
+    let name = if whole.is_file() { whole.file_stem() } else { whole.file_name() };
+    let Some(name) = name else {
+        return Err(Ended::Usage(format!("there is nothing beside {}: say where with --out", dir.display())));
+    };
+    let mut name = name.to_owned();
+    name.push("-tables");
+    Ok(whole.with_file_name(name))
+}
+
+fn runtime(args: &BulkCreate) -> Result<Runtime, Ended> {
+    let refused = |why: io::Error| match why.kind() {
+        io::ErrorKind::InvalidInput => Ended::Usage(why.to_string()),
+        _ => Ended::failed(format_args!("the runtime cannot be started: {why}")),
+    };
+    let mut builder = Runtime::builder();
+    let topology = match &args.topology {
+        Some(shape) => {
+            Topology::synthetic(shape).map_err(|why| Ended::Usage(format!("--topology {shape}: {why}")))?
+        }
+        None => Topology::detect().map_err(refused)?,
+    };
+    if let Some(nodes) = &args.nodes {
+        builder = builder.nodes(nodes).map_err(refused)?;
+    }
+    let nodes = topology.nodes().iter().filter(|node| !node.cpus().is_empty()).count().max(1);
+    if args.shared.threads > 0 {
+        builder = builder.workers_per_node(args.shared.threads.div_ceil(nodes));
+    }
+    builder.topology(topology).build().map_err(refused)
+}
+
+fn on_runtime(args: &BulkCreate, spec: JobSpec) -> Result<Told, Ended> {
+    let runtime = runtime(args)?;
+    if !args.shared.quiet && !args.shared.json {
+        writeln!(io::stdout(), "{}: {}", runtime.backend(), runtime.threads())?;
+    }
+    let signal =
+        shutdown_signal().map_err(|why| Ended::failed(format_args!("cannot listen for Ctrl-C: {why}")))?;
+    let foundry = Foundry::new(runtime.handle());
+    let job = foundry.start(spec).map_err(refused)?;
+    let (summary, ending) = runtime.block_on(follow(args, job, signal));
+    let metrics = Some(runtime.handle().metrics());
+    runtime.shutdown(Duration::ZERO, DEADLINE);
+    // Until here a second Ctrl-C ends the process at once.
+    drop(ending);
+    Ok(Told { summary: summary?, metrics })
+}
+
+/// What comes next.
+enum Next {
+    Event(Option<Event>),
+    Asked(Ending),
+    Tick,
+}
+
+/// Shows a job's progress until it has ended.
+async fn follow(
+    args: &BulkCreate,
+    mut job: Job,
+    signal: ShutdownSignal,
+) -> (Result<Summary, Ended>, Option<Ending>) {
+    let panel = Panel::new(args.shared.quiet || args.shared.json);
+    let mut signal = pin!(signal);
+    let mut ending = None;
+    let mut tick: Option<Pin<Box<Sleep>>> = panel.pace().map(|pace| Box::pin(sleep(pace)));
+    loop {
+        let next = {
+            let mut event = pin!(job.next());
+            poll_fn(|cx| {
+                if ending.is_none()
+                    && let Poll::Ready(asked) = signal.as_mut().poll(cx)
+                {
+                    return Poll::Ready(Next::Asked(asked));
+                }
+                if let Poll::Ready(event) = event.as_mut().poll(cx) {
+                    return Poll::Ready(Next::Event(event));
+                }
+                match &mut tick {
+                    Some(tick) => tick.as_mut().poll(cx).map(|()| Next::Tick),
+                    None => Poll::Pending,
+                }
+            })
+            .await
+        };
+        match next {
+            Next::Asked(asked) => {
+                job.cancel();
+                panel.say(format_args!("{}: ending; once more ends at once", asked.signal()));
+                ending = Some(asked);
             }
+            Next::Tick => {
+                panel.draw(&job.view());
+                tick = panel.pace().map(|pace| Box::pin(sleep(pace)));
+            }
+            Next::Event(None) => break,
+            Next::Event(Some(event)) => {
+                hear(args, event);
+                for _ in 0..EVENTS {
+                    let Some(event) = job.try_next() else { break };
+                    hear(args, event);
+                }
+            }
+        }
+    }
+    panel.clear();
+    (job.end().await.map_err(refused), ending)
+}
+
+fn hear(args: &BulkCreate, event: Event) {
+    if let Event::Ended(rows) = event
+        && args.shared.json
+    {
+        let mut out = io::stdout().lock();
+        for row in rows {
+            // A reader that went away is noticed when the summary is written.
+            let _ = writeln!(out, "{}", json_row(&row));
+        }
+    }
+}
+
+fn refused(error: JobError) -> Ended {
+    match error {
+        JobError::NoNode { .. } | JobError::Spec(_) => Ended::Usage(error.to_string()),
+        error => Ended::failed(error),
+    }
+}
+
+fn on_threads(args: &BulkCreate, spec: &JobSpec) -> Result<Told, Ended> {
+    let interrupt = Interrupt::listen()?;
+    let hear = |row: &Row| {
+        if args.shared.json {
+            // A reader that went away is noticed when the summary is written.
+            let _ = writeln!(io::stdout(), "{}", json_row(row));
+        }
+    };
+    interrupt.work_begins();
+    let summary = threads::run(spec, args.shared.threads(), &interrupt, &hear).map_err(refused)?;
+    Ok(Told { summary, metrics: None })
+}
+
+fn tell(args: &BulkCreate, out_dir: Option<&Path>, told: &Told) -> Result<(), Ended> {
+    let Summary { totals, umbrellas, has_failed, elapsed, .. } = &told.summary;
+    let counts = totals.counts;
+    let files = totals.files + umbrellas.len() as u64;
+    if args.shared.json {
+        let seconds = elapsed.as_secs_f64();
+        let mut summary = json!({
+            "sets": counts.found, "done": counts.done, "unchanged": counts.unchanged, "failed": counts.failed,
+            "stopped": counts.stopped, "keys": totals.keys, "attempts": totals.attempts, "files": files,
+            "seconds": seconds,
         });
-        writeln!(std::io::stdout(), "{told}")?;
+        if let Some(metrics) = &told.metrics {
+            summary["stalls"] = json!(metrics.total().stalls);
+        }
+        writeln!(io::stdout(), "{}", json!({ "summary": summary }))?;
         return Ok(());
     }
-    for row in failures.clone().take(TOLD) {
-        exit::tell(row.error.as_deref().unwrap_or("failed for no known reason"));
+    for why in &totals.failures {
+        exit::tell(why);
     }
-    if failed > TOLD {
-        exit::tell(format_args!("and {} more failures; --json tells all", failed - TOLD));
+    let more = counts.failed - totals.failures.len() as u64;
+    if more > 0 {
+        exit::tell(format_args!("and {more} more failures; --json tells all"));
+    }
+    if *has_failed {
+        exit::tell("the run was ended because so many sets have failed; the next one goes on from here");
     }
     if args.shared.quiet {
         return Ok(());
     }
-    let mut out = std::io::stdout().lock();
+    let mut out = io::stdout().lock();
+    let also = [(counts.unchanged, "unchanged"), (counts.stopped, "interrupted")];
+    let also: String = also
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!(", {count} {what}"))
+        .collect();
     writeln!(
         out,
-        "{done} of {} sets done, {failed} failed{}: {keys} keys, {attempts} attempts, every key verified, in {}",
-        summary.found,
-        if stopped > 0 { format!(", {stopped} interrupted") } else { String::new() },
-        time(summary.elapsed)
+        "{} of {} sets done, {} failed{also}: {} keys, {} attempts, every key verified, in {}",
+        counts.done,
+        counts.found,
+        counts.failed,
+        totals.keys,
+        totals.attempts,
+        time(*elapsed)
     )?;
-    let mut phases = [Duration::ZERO; 4];
-    for row in &summary.rows {
-        for (sum, us) in phases.iter_mut().zip([row.read_us, row.solve_us, row.render_us, row.store_us]) {
-            *sum += Duration::from_micros(us);
-        }
-    }
-    let [read, solve, render, store] = phases.map(time);
+    let [read, solve, render, store] = totals.times().map(time);
     writeln!(
         out,
         "  of all threads' time: read {read}, solve and verify {solve}, render {render}, store {store}"
     )?;
-    if let Some(dir) = args.out.as_ref().filter(|_| !args.shared.no_file_io) {
+    if let Some(dir) = out_dir {
         writeln!(out, "  {files} files in {}", dir.display())?;
-        if !summary.umbrellas.is_empty() {
-            writeln!(out, "  all tables at once: {}", some_paths(&summary.umbrellas))?;
+        if !umbrellas.is_empty() {
+            writeln!(out, "  all tables at once: {}", some_paths(umbrellas))?;
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_go_beside_the_sets() {
+        assert_eq!(beside(Path::new("a/keys")).unwrap(), Path::new("a/keys-tables"));
+        assert_eq!(beside(Path::new("keys/")).unwrap(), Path::new("keys-tables"));
+        let here = std::env::current_dir().unwrap();
+        let mut name = here.file_name().unwrap().to_owned();
+        name.push("-tables");
+        assert_eq!(beside(Path::new(".")).unwrap(), here.canonicalize().unwrap().with_file_name(name));
+        assert!(matches!(beside(Path::new("/")), Err(Ended::Usage(_))));
+    }
 }

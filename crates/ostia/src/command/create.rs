@@ -62,7 +62,9 @@ pub(crate) fn run(args: &Create) -> Result<(), Ended> {
         sweep(out).map_err(|error| failed(args, &SetError::Store(error), times))?;
     }
     interrupt.work_begins();
-    let forged = watched(args, &plan, &interrupt, || set::forge(&args.keys, &loaded, &spec, &interrupt));
+    let forged = watched(args, &plan, &interrupt, || {
+        set::forge(&args.keys, &loaded, &spec, out.is_some(), &interrupt)
+    });
     let forged = forged.map_err(|error| failed(args, &error, times))?;
     times = Times { read: times.read, ..forged.times };
     let begun = Instant::now();

@@ -54,14 +54,14 @@ pub(crate) fn run(args: &Results) -> Result<(), Ended> {
 /// What all sets come to.
 #[derive(Default)]
 struct Sum {
-    outcomes: [u64; 3],
+    outcomes: [u64; Outcome::ALL.len()],
     keys: u128,
     attempts: u128,
     bytes_in: u128,
     bytes_out: u128,
     files: u64,
     /// Sets that the newest run has recorded itself.
-    of_run: [u64; 3],
+    of_run: [u64; Outcome::ALL.len()],
     failures: Vec<String>,
     /// The slowest, by microseconds; the quickest of them is on top.
     slowest: BinaryHeap<Reverse<(u64, String)>>,
@@ -102,7 +102,8 @@ fn summary(out: &mut impl Write, reader: &Reader) -> Result<(), Ended> {
     if let Some(run) = newest {
         tell_run(out, run, &sum.of_run)?;
     }
-    let [done, failed, stopped] = sum.outcomes;
+    // A set that a run found unchanged keeps the row of the run that made it.
+    let [done, _, failed, stopped] = sum.outcomes;
     writeln!(out, "in the journal: {}", sets(done, failed, stopped, 0))?;
     let short = |bytes_: u128| bytes(usize::try_from(bytes_).unwrap_or(usize::MAX));
     writeln!(
@@ -134,7 +135,7 @@ fn summary(out: &mut impl Write, reader: &Reader) -> Result<(), Ended> {
     Ok(())
 }
 
-fn tell_run(out: &mut impl Write, run: &Run, recorded: &[u64; 3]) -> io::Result<()> {
+fn tell_run(out: &mut impl Write, run: &Run, recorded: &[u64; Outcome::ALL.len()]) -> io::Result<()> {
     let counts = run.counts;
     let how = match run.how {
         How::Done => "done",
@@ -146,7 +147,10 @@ fn tell_run(out: &mut impl Write, run: &Run, recorded: &[u64; 3]) -> io::Result<
     // What a run came to is known at its end; until then, what it has recorded.
     let told = match took {
         Some(_) => sets(counts.done, counts.failed, counts.stopped, counts.skipped),
-        None => sets(recorded[0], recorded[1], recorded[2], 0),
+        None => {
+            let [done, _, failed, stopped] = *recorded;
+            sets(done, failed, stopped, 0)
+        }
     };
     writeln!(
         out,

@@ -230,6 +230,7 @@ mod unix {
         let why = ["out/s.ostia: no file can be made in its folder", "denied"];
         ran(command, &["create", &set, "--out", &room.at("out"), "--emit", "table"]).fails(1, &why);
         let Some(command) = as_nobody(name) else { return };
+        let why = ["out: no file can be written in this folder", "denied", "--out"];
         ran(command, &["bulk-create", &room.at("in"), "--out", &room.at("out"), "--emit", "table"])
             .fails(1, &why);
         let Some(command) = as_nobody(name) else { return };
@@ -243,10 +244,11 @@ mod unix {
         let disk = room.path().join("disk");
         fs::create_dir(&disk).unwrap();
         // A small file system of the test's own, seen by nobody else and gone with the shell.
-        let script = "mount -t tmpfs -o size=64k tmpfs \"$1\" || exit 77; shift; out=\"$1\"; shift; \
+        let script = "mount -t tmpfs -o \"size=$SIZE\" tmpfs \"$1\" || exit 77; shift; out=\"$1\"; shift; \
                       \"$@\"; code=$?; find \"$out\" -type f | sed 's/^/left: /'; exit $code";
-        let run = |args: &[&str]| {
+        let run = |size: &str, args: &[&str]| {
             let mut command = Command::new("unshare");
+            command.env("SIZE", size);
             command.args(["--mount", "--propagation", "private", "sh", "-c", script, "sh"]);
             command.args([&disk, &disk]).arg(env!("CARGO_BIN_EXE_ostia")).args(args);
             command.stdin(Stdio::null()).output()
@@ -255,7 +257,7 @@ mod unix {
         room.file("in/small.keys", packed(scattered(60)));
         let out = disk.to_str().unwrap();
         let name = "a_full_disk_is_named_and_leaves_nothing";
-        match run(&["create", &set, "--out", out, "--emit", "table"]) {
+        match run("64k", &["create", &set, "--out", out, "--emit", "table"]) {
             Ok(output) if output.status.code() == Some(1) => {
                 let ran = Ran::of(output);
                 assert!(!ran.out.contains("left:"), "{ran:?}");
@@ -270,9 +272,15 @@ mod unix {
                 return;
             }
         }
-        let bulk = Ran::of(run(&["bulk-create", &room.at("in"), "--out", out, "--emit", "table"]).unwrap());
-        assert!(bulk.out.contains("1 of 2 sets done, 1 failed"), "{bulk:?}");
-        assert!(bulk.out.contains("left: ") && !bulk.out.contains("/.ostia-"), "{bulk:?}");
-        bulk.fails(1, &["big.ostia: cannot be written"]);
+        let bulk = |size| {
+            Ran::of(run(size, &["bulk-create", &room.at("in"), "--out", out, "--emit", "table"]).unwrap())
+        };
+        // Enough for the journal and the small one.
+        let some = bulk("320k");
+        assert!(some.out.contains("1 of 2 sets done, 1 failed"), "{some:?}");
+        assert!(some.out.contains("left: ") && !some.out.contains("/.ostia-bulk-"), "{some:?}");
+        some.fails(1, &["big.ostia: cannot be written"]);
+        // Not even enough for the journal.
+        bulk("64k").fails(1, &[".ostia-journal.sqlite: the disk is full"]);
     }
 }

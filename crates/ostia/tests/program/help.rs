@@ -75,5 +75,9 @@ fn unknown_names_are_answered_with_the_names_there_are() {
     ostia(["creat"]).fails(2, &["creat", "create"]);
     ostia(["create"]).fails(2, &["<KEYS>"]);
     ostia(["create", "x.keys"]).fails(2, &["--out"]);
-    ostia(["bulk-create", "."]).fails(2, &["--out"]);
+    ostia(["bulk-create"]).fails(2, &["<DIR>"]);
+    ostia(["bulk-create", "-"]).fails(2, &["--out"]);
+    ostia(["bulk-create", "x", "--memory", "lots"]).fails(2, &["lots", "64M or 2G"]);
+    ostia(["bulk-create", "x", "--node-policy", "any"]).fails(2, &["round-robin, least-loaded, node=N"]);
+    ostia(["bulk-create", "x", "--engine", "steam"]).fails(2, &["runtime", "threads"]);
 }

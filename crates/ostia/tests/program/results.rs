@@ -37,7 +37,7 @@ fn made(room: &Room, out: &Path, path: &str, count: u32, kind: Kind) -> Entry {
         spec.options.function = Function::from_name("MultiplyShiftRX");
     }
     let loaded = set::load(&path, None, &spec).unwrap();
-    let forged = set::forge(&path, &loaded, &spec, &Alone).unwrap();
+    let forged = set::forge(&path, &loaded, &spec, true, &Alone).unwrap();
     let stored = set::store(&Store::default(), out, &forged.artifacts).unwrap();
     let files = stored.into_iter().map(|(path, _)| path).collect();
     let mut row = Row::done(&path, &loaded.name, &forged.created, &spec, forged.times, files);

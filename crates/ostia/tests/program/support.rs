@@ -109,7 +109,8 @@ impl Room {
     }
 }
 
-/// Everything under a folder: path with `/`, and bytes.
+/// Everything under a folder: path with `/`, and bytes. The journal is not part of it, nor what belongs to it: there is
+/// the time in it.
 pub(crate) fn tree(root: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     let mut folders: Vec<PathBuf> = vec![root.to_owned()];
@@ -120,6 +121,9 @@ pub(crate) fn tree(root: &Path) -> BTreeMap<String, Vec<u8>> {
                 folders.push(path);
             } else {
                 let name = path.strip_prefix(root).expect("it is below").to_str().expect("names are UTF-8");
+                if name.contains(".ostia-journal") || name.contains(".ostia-lock") {
+                    continue;
+                }
                 files.insert(name.replace('\\', "/"), fs::read(&path).expect("the file can be read"));
             }
         }
