@@ -6,18 +6,16 @@
 //!
 //! | a temporary is | until |
 //! |---|---|
-//! | made and listed, in one step that [`Store::abort`] cannot divide | its rename |
+//! | there | its rename |
 //! | removed by its guard | at any error, and at a panic |
-//! | removed by [`Store::abort`] | when the program is interrupted |
 //! | removed by [`sweep`], or [`Store::sweep_locked`] | after the program was killed |
 
 use std::{
-    collections::BTreeSet,
     fmt, fs, io,
     path::{Path, PathBuf},
     process,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, SystemTime},
@@ -97,8 +95,6 @@ pub enum Step {
     List,
     /// Removing a temporary.
     Remove,
-    /// Nothing any more: the store was aborted.
-    Aborted,
 }
 
 impl fmt::Display for StoreError {
@@ -111,7 +107,6 @@ impl fmt::Display for StoreError {
             Step::Sync => "cannot be synchronised with the disk",
             Step::List => "cannot be listed",
             Step::Remove => "cannot be removed",
-            Step::Aborted => return write!(f, "{path}: not written, the run was interrupted"),
         };
         write!(f, "{path}: {what}: {}", self.why)
     }
@@ -123,16 +118,12 @@ impl std::error::Error for StoreError {
     }
 }
 
-/// Stores files, and knows which temporaries are in flight. Shared by the threads of a run.
+/// Stores files. Shared by the threads of a run.
 #[derive(Debug)]
 pub struct Store {
     disk: Arc<dyn Disk>,
     durability: Durability,
     temporaries: Temporaries,
-    /// True once nothing may be begun any more. Held for reading while a temporary is made and listed, so
-    /// that none is made behind the back of `abort`.
-    closed: RwLock<bool>,
-    in_flight: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl Default for Store {
@@ -142,25 +133,20 @@ impl Default for Store {
 }
 
 impl Store {
-    /// A store on the file system with nothing in flight, one of many that may write into a folder.
+    /// A store on the file system, one of many that may write into a folder.
     pub fn new(durability: Durability) -> Store {
         Store::with_disk(Arc::new(RealDisk), durability, Temporaries::Shared)
     }
 
     /// A store on a disk.
     pub fn with_disk(disk: Arc<dyn Disk>, durability: Durability, temporaries: Temporaries) -> Store {
-        Store { disk, durability, temporaries, closed: RwLock::default(), in_flight: Mutex::default() }
-    }
-
-    /// What it stores on.
-    pub fn disk(&self) -> &Arc<dyn Disk> {
-        &self.disk
+        Store { disk, durability, temporaries }
     }
 
     /// Stores a file. Its folder must be there.
     ///
     /// # Errors
-    /// When it cannot be written, or the store was aborted. The old file, if there was one, is as it was.
+    /// When it cannot be written. The old file, if there was one, is as it was.
     pub fn put(&self, path: &Path, bytes: &[u8]) -> Result<Stored, StoreError> {
         let stored = match self.disk.holds(path, bytes) {
             Ok(true) => return Ok(Stored::Unchanged),
@@ -170,14 +156,6 @@ impl Store {
         };
         self.place(path, |file| file.write_all(bytes))?;
         Ok(stored)
-    }
-
-    /// Begins nothing more and removes all temporaries that are in flight; says how many. What is being put
-    /// in place at this moment either is so, whole, or ends in an error.
-    pub fn abort(&self) -> usize {
-        *self.closed.write().unwrap_or_else(PoisonError::into_inner) = true;
-        let temporaries = std::mem::take(&mut *self.listed());
-        temporaries.iter().filter(|t| self.disk.remove(t).is_ok()).count()
     }
 
     /// Removes the temporaries that earlier holders of a folder's lock left there; says which. The caller must
@@ -208,13 +186,13 @@ impl Store {
     ) -> Result<(), StoreError> {
         let fail = |step, why| StoreError { path: path.to_owned(), step, why };
         let (mut file, temporary) = self.begin(path)?;
-        write(&mut *file).map_err(|why| self.explain(fail(Step::Write, why)))?;
+        write(&mut *file).map_err(|why| fail(Step::Write, why))?;
         if self.durability == Durability::Power {
-            file.sync().map_err(|why| self.explain(fail(Step::Sync, why)))?;
+            file.sync().map_err(|why| fail(Step::Sync, why))?;
         }
         // Windows renames no file that is open without leave.
         drop(file);
-        self.disk.rename(&temporary.path, path).map_err(|why| self.explain(fail(Step::Rename, why)))?;
+        self.disk.rename(&temporary.path, path).map_err(|why| fail(Step::Rename, why))?;
         temporary.placed();
         if self.durability == Durability::Power {
             self.disk.sync_dir(folder(path)).map_err(|why| fail(Step::Sync, why))?;
@@ -222,63 +200,47 @@ impl Store {
         Ok(())
     }
 
-    /// Makes and lists a temporary beside `path`.
+    /// Makes a temporary beside `path`.
     fn begin(&self, path: &Path) -> Result<(Box<dyn NewFile>, Temporary<'_>), StoreError> {
         // One number for all stores of the process, or two of them could use one name.
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let fail = |step, why| StoreError { path: path.to_owned(), step, why };
-        let closed = self.closed.read().unwrap_or_else(PoisonError::into_inner);
-        if *closed {
-            return Err(fail(Step::Aborted, io::ErrorKind::Interrupted.into()));
-        }
         loop {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
             let prefix = self.temporaries.prefix();
             let temporary = folder(path).join(format!("{prefix}{}-{number}{SUFFIX}", process::id()));
             match self.disk.create(&temporary) {
                 Ok(file) => {
-                    self.listed().insert(temporary.clone());
-                    return Ok((file, Temporary { store: self, path: temporary }));
+                    return Ok((file, Temporary { disk: &*self.disk, path: temporary, is_placed: false }));
                 }
-                // Left behind by a process that had our id; `sweep` will see to it.
+                // Left behind by a process that had our id; a sweep will see to it.
                 Err(why) if why.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(why) => return Err(fail(Step::Create, why)),
             }
         }
     }
-
-    /// After an abort a temporary is gone, which the system reports in many ways. One is enough.
-    fn explain(&self, error: StoreError) -> StoreError {
-        let closed = *self.closed.read().unwrap_or_else(PoisonError::into_inner);
-        if closed { StoreError { step: Step::Aborted, ..error } } else { error }
-    }
-
-    fn listed(&self) -> MutexGuard<'_, BTreeSet<PathBuf>> {
-        // The set is whole between any two calls, so a panic elsewhere has not harmed it.
-        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// A temporary that is removed unless it was put in place.
 #[derive(Debug)]
-struct Temporary<'s> {
-    store: &'s Store,
+struct Temporary<'d> {
+    disk: &'d dyn Disk,
     path: PathBuf,
+    is_placed: bool,
 }
 
 impl Temporary<'_> {
     /// It has its final name now; nothing is left to remove.
-    fn placed(self) {
-        self.store.listed().remove(&self.path);
+    fn placed(mut self) {
+        self.is_placed = true;
     }
 }
 
 impl Drop for Temporary<'_> {
     fn drop(&mut self) {
-        // Not listed any more: it was put in place, or `abort` took it.
-        if self.store.listed().remove(&self.path) {
-            // Nothing can be done about a failure here; `sweep` will find the file.
-            let _ = self.store.disk.remove(&self.path);
+        if !self.is_placed {
+            // Nothing can be done about a failure here; a sweep will find the file.
+            let _ = self.disk.remove(&self.path);
         }
     }
 }
@@ -425,54 +387,6 @@ mod tests {
     }
 
     #[test]
-    fn an_abort_removes_what_is_in_flight_and_begins_nothing() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::default();
-        let path = dir.path().join("t.h");
-        let why = store
-            .place(&path, |file| {
-                file.write_all(b"half")?;
-                assert_eq!(names(dir.path()).len(), 1);
-                assert_eq!(store.abort(), 1);
-                Ok(())
-            })
-            .unwrap_err();
-        assert_eq!(why.step, Step::Aborted);
-        assert_eq!(why.to_string(), format!("{}: not written, the run was interrupted", path.display()));
-        assert_eq!(store.put(&path, b"x").unwrap_err().step, Step::Aborted);
-        assert_eq!(names(dir.path()), [""; 0]);
-    }
-
-    #[test]
-    fn threads_that_store_while_another_aborts_leave_whole_files_only() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::default();
-        let content = vec![b'x'; 100_000];
-        std::thread::scope(|scope| {
-            let (begun, first) = std::sync::mpsc::channel();
-            for thread in 0..4 {
-                let (store, content, dir, begun) = (&store, &content, dir.path(), begun.clone());
-                scope.spawn(move || {
-                    for i in 0..200 {
-                        if store.put(&dir.join(format!("{thread}-{i}")), content).is_err() {
-                            break;
-                        }
-                        let _ = begun.send(());
-                    }
-                });
-            }
-            first.recv().unwrap();
-            store.abort();
-        });
-        let names = names(dir.path());
-        assert!(!names.is_empty() && names.len() < 800, "{} files", names.len());
-        for name in names {
-            assert!(!name.starts_with(PREFIX), "{name} is left");
-            assert_eq!(fs::metadata(dir.path().join(name)).unwrap().len(), 100_000);
-        }
-    }
-
-    #[test]
     fn only_names_of_our_making_are_temporaries() {
         assert_eq!(owner(".ostia-12-0.tmp", PREFIX), Some(12));
         assert_eq!(owner(".ostia-bulk-12-0.tmp", LOCKED_PREFIX), Some(12));
@@ -502,6 +416,7 @@ mod tests {
         assert_eq!(names(dir.path()), [ours.as_str(), ".ostia-notes.tmp", "t.tmp"]);
         assert_eq!(sweep(&dir.path().join("none")).unwrap_err().step, Step::List);
     }
+
     #[test]
     fn whoever_has_the_lock_sweeps_its_own_kind_whatever_process_made_it() {
         let disk = MemoryDisk::new();
