@@ -1,6 +1,6 @@
 //! Digests of what goes in and of what comes out: BLAKE3, 32 bytes.
 
-use std::{fmt, fs::File, io, path::Path};
+use std::fmt;
 
 /// The digest of some bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,16 +21,6 @@ impl Digest {
             hasher.update(part);
         }
         Digest(*hasher.finalize().as_bytes())
-    }
-
-    /// The digest of a file's content, and its length. The file is read in pieces.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn of_file(path: &Path) -> io::Result<(u64, Digest)> {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update_reader(File::open(path)?)?;
-        Ok((hasher.count(), Digest(*hasher.finalize().as_bytes())))
     }
 }
 
@@ -68,15 +58,5 @@ mod tests {
                 assert_ne!(digest(one), digest(other), "{one:?} {other:?}");
             }
         }
-    }
-
-    #[test]
-    fn a_file_has_the_digest_of_its_bytes() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("x");
-        let bytes = vec![7; 200_001];
-        std::fs::write(&path, &bytes).unwrap();
-        assert_eq!(Digest::of_file(&path).unwrap(), (200_001, Digest::of(&bytes)));
-        assert!(Digest::of_file(&dir.path().join("none")).is_err());
     }
 }
