@@ -6,7 +6,6 @@
 use std::{
     fmt, io,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 mod list;
@@ -20,7 +19,7 @@ pub use self::{
     sources::Sources,
     walk::{Walk, WalkError},
 };
-use crate::{disk::RealDisk, input::Format};
+use crate::input::Format;
 
 /// Something that is named like a set.
 #[derive(Debug)]
@@ -78,24 +77,6 @@ impl std::error::Error for FindError {
     }
 }
 
-/// Everything under `dir` that is named like a set, in the order of its path.
-///
-/// With `recursive`, folders in the folder are searched too; those that a link leads to are not, so that a
-/// link to a folder above ends nowhere. Files behind links are sets like others. What begins with a dot is
-/// hidden, and stays so. `CMakeLists.txt` is passed over: it is what CMake reads, and may be an output of ours.
-///
-/// # Errors
-/// When `dir` itself cannot be listed. Trouble below it is a row of its own.
-pub fn find(dir: &Path, recursive: bool) -> io::Result<Vec<Found>> {
-    let sources =
-        Sources::Folder { dir: dir.to_owned(), recursive, include: Vec::new(), exclude: Vec::new() };
-    match Walk::new(&sources, Arc::new(RealDisk)) {
-        Ok(mut walk) => Ok(walk.next_some(usize::MAX)),
-        Err(WalkError::Folder { why, .. }) => Err(why),
-        Err(WalkError::Pattern(why)) => Err(io::Error::other(why)),
-    }
-}
-
 /// The format that a name's ending tells, also of a name that is not UTF-8: such a file gets its row too.
 fn known(path: &Path) -> Option<Format> {
     let extension = path.extension()?.to_str()?;
@@ -104,14 +85,17 @@ fn known(path: &Path) -> Option<Format> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{fs, sync::Arc};
 
     use super::*;
+    use crate::disk::RealDisk;
 
     fn shown(root: &Path, recursive: bool) -> Vec<String> {
         let name = |path: &Path| path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
-        find(root, recursive)
-            .unwrap()
+        let sources =
+            Sources::Folder { dir: root.to_owned(), recursive, include: Vec::new(), exclude: Vec::new() };
+        let mut walk = Walk::new(&sources, Arc::new(RealDisk)).unwrap();
+        walk.next_some(usize::MAX)
             .iter()
             .map(|f| match &f.format {
                 Ok(format) => format!("{} {}", name(&f.path), format.name()),
@@ -150,7 +134,6 @@ mod tests {
         }
         assert_eq!(shown(dir.path(), false), ["a-3.keys keys"]);
         assert_eq!(shown(dir.path(), true), ["a/2.keys keys", "a/deep/1.keys keys", "a-3.keys keys"]);
-        assert!(find(&dir.path().join("none"), true).is_err());
     }
 
     #[cfg(unix)]

@@ -23,6 +23,10 @@ use crate::{
 
 /// Finds sets, and hands them out a few at a time.
 ///
+/// Folders inside the folder that a link leads to are not searched, so that a link to a folder above ends nowhere; files
+/// behind links are sets like others. What begins with a dot is hidden, and stays so. `CMakeLists.txt` is passed over: it
+/// is what CMake reads, and may be an output of ours.
+///
 /// Its calls wait for the disk. It may be moved from thread to thread between them.
 #[derive(Debug)]
 pub struct Walk {
@@ -59,11 +63,6 @@ impl fmt::Display for WalkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             WalkError::Pattern(error) => error.fmt(f),
-            WalkError::Folder { dir, why } if why.kind() == io::ErrorKind::NotADirectory => write!(
-                f,
-                "{}: is a file, not a folder; `ostia create` makes the table of one set",
-                dir.display()
-            ),
             WalkError::Folder { dir, why } => {
                 write!(f, "{}: the folder cannot be listed: {why}", dir.display())
             }
