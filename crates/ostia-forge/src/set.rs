@@ -306,7 +306,8 @@ pub fn forge(
     watch: &dyn Watch,
 ) -> Result<Forged, SetError> {
     let begun = Instant::now();
-    let timed = Timed { watch, until: spec.time_limit.map(|limit| begun + limit) };
+    // A limit beyond what the clock can say is none.
+    let timed = Timed { watch, until: spec.time_limit.and_then(|limit| begun.checked_add(limit)) };
     let fail = |why| {
         let out_of_time = timed.over() && !watch.stopped();
         SetError::Failure { path: path.to_owned(), why, out_of_time }

@@ -205,3 +205,10 @@ fn a_second_run_leaves_what_is_the_same_alone() {
     create();
     assert_eq!(times(), before);
 }
+
+#[test]
+fn a_time_limit_that_no_clock_can_say_is_none() {
+    let room = Room::new();
+    let set = room.file("s.txt", "1\n2\n");
+    ostia(["create", &set, "--no-file-io", "--time-limit", "10000000000000000000s"]).done();
+}
