@@ -23,15 +23,6 @@ pub struct FolderLock {
     path: PathBuf,
 }
 
-/// Who has a folder, as it says itself.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Holder {
-    /// Its process.
-    pub pid: u32,
-    /// When it took the folder, in seconds since 1970.
-    pub since: u64,
-}
-
 /// Why a folder could not be taken.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -40,8 +31,8 @@ pub enum LockError {
     Held {
         /// The folder.
         out: PathBuf,
-        /// The other run, when it could be told.
-        holder: Option<Holder>,
+        /// The other run's process, when it could be told.
+        holder: Option<u32>,
     },
     /// The file cannot be made or opened for writing.
     Open {
@@ -64,8 +55,8 @@ impl fmt::Display for LockError {
         match self {
             LockError::Held { out, holder } => {
                 write!(f, "{}: another run ", out.display())?;
-                if let Some(holder) = holder {
-                    write!(f, "(process {}) ", holder.pid)?;
+                if let Some(process) = holder {
+                    write!(f, "(process {process}) ")?;
                 }
                 write!(f, "is at work in this folder; wait for it, or choose another --out")
             }
@@ -130,13 +121,11 @@ impl FolderLock {
 
 /// Windows lets nobody read the bytes that another has locked, and locks reach over the whole file there: then
 /// the holder stays unknown.
-fn holder(file: &mut File) -> Option<Holder> {
+fn holder(file: &mut File) -> Option<u32> {
     let mut text = String::new();
-    // 64: two numbers and the words between them.
+    // 64: the process, and the second since 1970 in which it took the folder.
     file.take(64).read_to_string(&mut text).ok()?;
-    let mut words = text.split_ascii_whitespace();
-    let holder = Holder { pid: words.next()?.parse().ok()?, since: words.next()?.parse().ok()? };
-    Some(holder)
+    text.split_ascii_whitespace().next()?.parse().ok()
 }
 
 fn sign(file: &mut File) -> io::Result<()> {
@@ -207,7 +196,7 @@ mod tests {
         // A longer text of the one before is gone.
         drop(lock);
         let mut file = File::open(dir.path().join(NAME)).unwrap();
-        assert_eq!(holder(&mut file).map(|h| h.pid), Some(process::id()));
+        assert_eq!(holder(&mut file), Some(process::id()));
     }
 
     #[test]

@@ -320,7 +320,7 @@ impl Row {
         Row::of(path, Outcome::Unchanged, None, Times::default())
     }
 
-    /// What each phase took.
+    /// Puts down what each phase took.
     pub fn set_times(&mut self, times: Times) {
         let us = |time: std::time::Duration| time.as_micros() as u64;
         self.read_us = us(times.read);
@@ -331,8 +331,7 @@ impl Row {
 
     fn of(path: &Path, outcome: Outcome, report: Option<&Report>, times: Times) -> Row {
         let tally = report.map(Report::tally).unwrap_or_default();
-        let us = |time: std::time::Duration| time.as_micros() as u64;
-        Row {
+        let mut row = Row {
             path: path.to_owned(),
             outcome,
             error: None,
@@ -340,13 +339,15 @@ impl Row {
             attempts: tally.attempts(),
             collisions: tally.collisions,
             cycles: tally.cycles,
-            read_us: us(times.read),
-            solve_us: us(times.solve),
-            render_us: us(times.render),
-            store_us: us(times.store),
+            read_us: 0,
+            solve_us: 0,
+            render_us: 0,
+            store_us: 0,
             bytes_in: None,
             node: None,
             files: Vec::new(),
-        }
+        };
+        row.set_times(times);
+        row
     }
 }

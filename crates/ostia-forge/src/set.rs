@@ -23,7 +23,7 @@ use crate::{
     input::{self, Format, Input, ReadError, ReadFailure, Reading},
     names::{self, Clash, NameError},
     spec::{Output, Spec, ValueSource},
-    store::{Store, StoreError, Stored},
+    store::{Store, StoreError},
 };
 
 /// A set that was read.
@@ -397,15 +397,15 @@ pub fn render(
     }
 }
 
-/// Stores the outputs of a set in a folder; returns their paths, and which of them were there already.
+/// Stores the outputs of a set in a folder; returns their paths.
 ///
 /// # Errors
 /// At the first file that cannot be stored.
-pub fn store(store: &Store, out: &Path, artifacts: &[Artifact]) -> Result<Vec<(PathBuf, Stored)>, SetError> {
+pub fn store(store: &Store, out: &Path, artifacts: &[Artifact]) -> Result<Vec<PathBuf>, SetError> {
     let one = |artifact: &Artifact| {
         let path = out.join(&artifact.name);
-        let stored = store.put(&path, &artifact.bytes).map_err(SetError::Store)?;
-        Ok((path, stored))
+        store.put(&path, &artifact.bytes).map_err(SetError::Store)?;
+        Ok(path)
     };
     artifacts.iter().map(one).collect()
 }

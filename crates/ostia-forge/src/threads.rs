@@ -23,7 +23,7 @@ use crate::{
     lock::FolderLock,
     names::{self, Claims},
     row::{Outcome, Row},
-    set::{SetError, Times, forge, load, store},
+    set::{self, SetError, Times, forge, load},
     spec::JobSpec,
     store::{Store, Temporaries},
 };
@@ -42,8 +42,8 @@ pub fn run(
     hear: &(dyn Fn(&Row) + Sync),
 ) -> Result<Summary, JobError> {
     let begun = Instant::now();
-    let keeper = Store::with_disk(Arc::new(RealDisk), spec.durability, Temporaries::Locked);
-    let run = Run { spec, watch, hear, keeper, account: Account::new(), has_failed: AtomicBool::new(false) };
+    let store = Store::with_disk(Arc::new(RealDisk), spec.durability, Temporaries::Locked);
+    let run = Run { spec, watch, hear, store, account: Account::new(), has_failed: AtomicBool::new(false) };
     let mut waiting = run.line_up()?;
     if run.account.counts().found == 0 {
         return Err(JobError::NoSets(spec.sources.clone()));
@@ -53,7 +53,7 @@ pub fn run(
         RealDisk.make_dirs(out).map_err(|why| JobError::Out { dir: out.clone(), why })?;
         lock = Some(FolderLock::take(out).map_err(JobError::Lock)?);
         // What a killed run left behind goes before this one begins.
-        run.keeper.sweep_locked(out).map_err(JobError::Store)?;
+        run.store.sweep_locked(out).map_err(JobError::Store)?;
     }
     waiting.sort_by_key(|set| (Reverse(set.bytes), set.due.number()));
     run.work(waiting, threads);
@@ -73,7 +73,7 @@ struct Run<'r> {
     spec: &'r JobSpec,
     watch: &'r dyn Watch,
     hear: &'r (dyn Fn(&Row) + Sync),
-    keeper: Store,
+    store: Store,
     account: Arc<Account>,
     /// So many sets have failed that no other is begun.
     has_failed: AtomicBool,
@@ -149,11 +149,10 @@ impl Run<'_> {
             times = Times { read: times.read, ..forged.times };
             let begun = Instant::now();
             let files = match &self.spec.out {
-                Some(out) => store(&self.keeper, out, &forged.artifacts)?,
+                Some(out) => set::store(&self.store, out, &forged.artifacts)?,
                 None => Vec::new(),
             };
             times.store = begun.elapsed();
-            let files = files.into_iter().map(|(path, _)| path).collect();
             Ok(Row::done(path, &set.name, &forged.created, spec, times, files))
         }));
         let row = match through {
@@ -177,7 +176,7 @@ impl Run<'_> {
         {
             for artifact in umbrella_files(&self.spec.set, &self.account.names()) {
                 let path = out.join(&artifact.name);
-                self.keeper.put(&path, &artifact.bytes).map_err(JobError::Store)?;
+                self.store.put(&path, &artifact.bytes).map_err(JobError::Store)?;
                 umbrellas.push(path);
             }
         }

@@ -21,8 +21,6 @@ mod read;
 mod schema;
 mod write;
 
-use std::path::PathBuf;
-
 use crate::{
     digest::Digest,
     row::{Outcome, Row},
@@ -163,9 +161,4 @@ pub struct Recorded {
     pub run: RunId,
     /// What it recorded. The paths of the row's files begin with the folder that was opened.
     pub entry: Entry,
-}
-
-/// Where the journal of a folder is.
-pub fn file(out: &std::path::Path) -> PathBuf {
-    out.join(FILE)
 }

@@ -10,7 +10,7 @@ use std::{
 use rusqlite::{Connection, OpenFlags, params};
 
 use super::{
-    Counts, How, JournalError, Recorded, Run, RunId, RunInfo, Trouble, file,
+    Counts, FILE, How, JournalError, Recorded, Run, RunId, RunInfo, Trouble,
     schema::{self, COLUMNS, Columns, Kind},
 };
 use crate::row::Outcome;
@@ -36,7 +36,7 @@ impl Reader {
     /// # Errors
     /// When there is none, or it is damaged, or not ours.
     pub fn open(out: &Path) -> Result<Reader, JournalError> {
-        let path = file(out);
+        let path = out.join(FILE);
         match fs::metadata(&path) {
             Ok(metadata) if metadata.is_file() => {}
             Ok(_) => return Err(JournalError::new(&path, Trouble::Io("it is no regular file".into()))),
@@ -76,11 +76,6 @@ impl Reader {
             // Its maker was killed before it had begun.
             Kind::Empty => Err(JournalError::new(path, Trouble::Missing)),
         }
-    }
-
-    /// Where the journal is.
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 
     /// All runs, the newest first.

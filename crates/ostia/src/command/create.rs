@@ -74,9 +74,7 @@ pub(crate) fn run(args: &Create) -> Result<(), Ended> {
         if interrupt.stopped() {
             return Err(Ended::Interrupted);
         }
-        let stored =
-            set::store(&store, out, &forged.artifacts).map_err(|error| failed(args, &error, times))?;
-        files.extend(stored.into_iter().map(|(path, _)| path));
+        files = set::store(&store, out, &forged.artifacts).map_err(|error| failed(args, &error, times))?;
     }
     times.store = begun.elapsed();
     let row = Row::done(&args.keys, &loaded.name, &forged.created, &spec, times, files);

@@ -38,8 +38,7 @@ fn made(room: &Room, out: &Path, path: &str, count: u32, kind: Kind) -> Entry {
     }
     let loaded = set::load(&path, None, &spec).unwrap();
     let forged = set::forge(&path, &loaded, &spec, true, &Alone).unwrap();
-    let stored = set::store(&Store::default(), out, &forged.artifacts).unwrap();
-    let files = stored.into_iter().map(|(path, _)| path).collect();
+    let files = set::store(&Store::default(), out, &forged.artifacts).unwrap();
     let mut row = Row::done(&path, &loaded.name, &forged.created, &spec, forged.times, files);
     row.bytes_in = Some(bytes.len() as u64);
     let coverage = CoverageRow::of(&forged.created.table, Graph::Peeled);
