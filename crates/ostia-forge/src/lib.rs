@@ -1,4 +1,11 @@
 //! The foundry: finds, reads, solves, verifies, renders and stores key sets.
+//!
+//! | to | begin at |
+//! |---|---|
+//! | do a job of many sets on a runtime | [`job::Foundry::start`] with a [`spec::JobSpec`] |
+//! | do it on plain threads | [`threads::run`] |
+//! | make one table | [`set::load`], [`set::forge`], [`set::store`] |
+//! | see what became of a folder's sets | [`journal::Reader`] |
 #![forbid(unsafe_code)]
 
 pub mod digest;

@@ -103,7 +103,7 @@ pub(crate) struct Create {
 /// Make the tables of every key set in a folder.
 ///
 /// A journal in the folder for the outputs remembers what was made of what. Run again, only sets are made whose input,
-/// options or outputs have changed; after a kill or a power cut the next run completes the rest.
+/// options or outputs have changed; after a kill, and with --durable after a power cut, the next run completes the rest.
 #[derive(ClapArgs, Debug)]
 #[command(after_help = "\
 Examples:

@@ -46,8 +46,8 @@ impl Claims {
     /// count as one, as they do on some file systems.
     ///
     /// # Errors
-    /// [`SetError::Clash`] when another set has the name; [`SetError::Taken`] when another file of the run has it, or
-    /// another set has that of a file beside this one's code. Nothing is taken then.
+    /// [`SetError::Clash`] when another set has the name; [`SetError::Taken`] when another file of the run has it;
+    /// [`SetError::Beside`] when another set has that of a file beside this one's code. Nothing is taken then.
     ///
     /// # Panics
     /// After 2^32 names.

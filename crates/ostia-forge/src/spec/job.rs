@@ -70,7 +70,7 @@ pub struct JobSpec {
     /// Which node a set's work begins on.
     #[serde(default, with = "serial::word")]
     pub node_policy: NodePolicy,
-    /// Sets under way at a time; 0 leaves it to the job.
+    /// Large sets, and batches of small ones, under way at a time; 0 leaves it to the job.
     #[serde(default)]
     pub concurrency: usize,
     /// Workers that search for one set at a time; 0 is no limit but the node's.
@@ -82,7 +82,7 @@ pub struct JobSpec {
     /// Do sets again that are done already.
     #[serde(default)]
     pub force: bool,
-    /// Look at the outputs of sets that are done already, byte for byte, before they are skipped.
+    /// Make nothing: a set whose outputs are not as they would be made fails.
     #[serde(default)]
     pub check: bool,
     /// So many failed sets end the job; `None` goes on whatever fails.

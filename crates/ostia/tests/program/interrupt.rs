@@ -159,7 +159,7 @@ mod signals {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        // Opens only when the set's worker has come to reading, where it now stays.
+        // Opens only when the job has come to reading the values, where it now stays.
         let held = File::options().write(true).open(&values).unwrap();
         let id = child.id();
         let since = Instant::now();
@@ -176,7 +176,7 @@ mod signals {
                 break told;
             }
         };
-        assert!(sent >= 2, "the first interrupt must let a set end");
+        assert!(sent >= 2, "the first interrupt must let the job end");
         assert_eq!(err, "ostia: interrupt: ending; once more ends at once\n");
         drop(held);
         waiter.join().unwrap().unwrap();
