@@ -1,7 +1,6 @@
 //! A run that goes on where another one was ended: by its end, by an interrupt, by a kill, by a full disk.
 
 use std::{
-    collections::BTreeMap,
     fs,
     io::{BufRead, BufReader, Write},
     path::Path,
@@ -92,11 +91,6 @@ fn without_a_folder_for_them_outputs_go_beside_the_sets() {
     assert!(room.path().join("in/one-tables/one.ostia").exists());
 }
 
-/// What is in a folder, but for what is told of times.
-fn outputs(out: &str) -> BTreeMap<String, Vec<u8>> {
-    tree(out.as_ref())
-}
-
 #[test]
 fn killed_at_any_moment_the_next_run_completes_the_rest() {
     let room = Room::new();
@@ -105,7 +99,7 @@ fn killed_at_any_moment_the_next_run_completes_the_rest() {
     let begun = Instant::now();
     assert_eq!(run(&[&dir, "--out", &whole]).1, [40, 0, 1, 0]);
     let took = begun.elapsed();
-    let whole = outputs(&whole);
+    let whole = tree(whole.as_ref());
     assert_eq!(whole.len(), 40 * 3 + 3);
     // The same moments each time; they lie from before the first file to after the last.
     let mut moment = 0x9E37_79B9_u64;
@@ -124,7 +118,7 @@ fn killed_at_any_moment_the_next_run_completes_the_rest() {
         child.kill().unwrap();
         child.wait().unwrap();
         if Path::new(&out).exists() {
-            for (name, bytes) in outputs(&out) {
+            for (name, bytes) in tree(out.as_ref()) {
                 if !name.ends_with(".tmp") {
                     assert!(whole[&name] == bytes, "round {round}: {name} is not complete");
                 }
@@ -134,7 +128,7 @@ fn killed_at_any_moment_the_next_run_completes_the_rest() {
         assert_eq!((code, done + unchanged, failed, stopped), (Some(1), 40, 1, 0), "round {round}");
         resumed += u32::from(unchanged > 0 && done > 0);
         found_some += u32::from(unchanged > 0);
-        let left = outputs(&out);
+        let left = tree(out.as_ref());
         assert!(left == whole, "round {round}: {:?}", left.keys());
         // And then there is nothing left to do.
         assert_eq!(run(&[&dir, "--out", &out]).1, [0, 40, 1, 0], "round {round}");
@@ -215,7 +209,6 @@ fn a_set_that_takes_more_than_the_memory_is_refused_and_the_others_are_made() {
     assert_eq!((ran.code, counts(&ran.json())), (Some(1), [5, 0, 2, 0]));
     ostia(["bulk-create", &dir, "--out", &out, "--memory", "64M"])
         .fails(1, &["large.keys: takes about", "all sets together may take 64", "--memory"]);
-    ostia(["bulk-create", &dir, "--out", &out, "--memory", "lots"]).fails(2, &["is no size"]);
 }
 
 #[test]
@@ -246,7 +239,6 @@ fn globs_and_lists_choose_the_sets() {
     assert_eq!((ran.code, counts(&ran.json())), (Some(1), [2, 0, 1, 0]));
     let ran = crate::support::ostia_reading(["bulk-create", "-", "--out", &out, "--json"], list.as_bytes());
     assert_eq!((ran.code, counts(&ran.json())), (Some(1), [0, 2, 1, 0]));
-    crate::support::ostia_reading(["bulk-create", "-"], list.as_bytes()).fails(2, &["--out"]);
 }
 
 /// What only some machines let a test do.
@@ -289,7 +281,7 @@ mod linux {
         let dir = sets(&room, 60);
         let whole = room.at("whole");
         run(&[&dir, "--out", &whole]);
-        let whole = outputs(&whole);
+        let whole = tree(whole.as_ref());
         // Room for the journal and a part of the outputs; then room for hardly more than the folder.
         for kib in [700, 64] {
             let Some(small) = Small::mount(room.at("small"), kib) else {
@@ -302,7 +294,7 @@ mod linux {
             let ran = ostia(["bulk-create", &dir, "--out", &out]);
             assert!(ran.err.contains("o space left") || ran.err.contains("the disk is full"), "{ran:?}");
             ran.fails(1, &["small/out/"]);
-            for (name, bytes) in outputs(&out) {
+            for (name, bytes) in tree(out.as_ref()) {
                 assert!(
                     whole.get(&name).is_none_or(|whole| *whole == bytes),
                     "{kib}: {name} is not complete"
@@ -312,7 +304,7 @@ mod linux {
             let grow = ["-o", "remount,size=64m", &small.0];
             assert!(Command::new("mount").args(grow).status().unwrap().success());
             assert_eq!(run(&[&dir, "--out", &out]).0, Some(1), "only bad.txt fails now");
-            assert!(outputs(&out) == whole);
+            assert!(tree(out.as_ref()) == whole);
             drop(small);
         }
     }
