@@ -40,6 +40,11 @@ const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Runs the command.
 pub(crate) fn run(args: &BulkCreate) -> Result<(), Ended> {
+    if args.engine == Engine::Threads && args.check {
+        return Err(Ended::Usage(
+            "--check looks into the journal, and plain threads keep none: leave out --engine threads".into(),
+        ));
+    }
     let spec = job(args)?;
     let out = spec.out.clone();
     let told = match args.engine {

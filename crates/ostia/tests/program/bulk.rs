@@ -193,6 +193,9 @@ fn a_job_that_cannot_begin_says_why() {
     ostia(["bulk-create", &file, "--out", &out, "--node-policy", "node=3"]).fails(2, &["there is no node 3"]);
     ostia(["bulk-create", &file, "--out", &out, "--topology", "many"]).fails(2, &["--topology many"]);
     ostia(["bulk-create", &room.at(""), "--out", &file]).fails(1, &["f.keys", "cannot be made"]);
+    let check = ostia(["bulk-create", &file, "--out", &out, "--engine", "threads", "--check"]);
+    check.fails(2, &["--check", "leave out --engine threads"]);
+    assert!(!Path::new(&out).exists());
 }
 
 #[test]
