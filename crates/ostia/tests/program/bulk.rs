@@ -91,20 +91,6 @@ fn json_lines_parse_and_add_up_and_name_each_failure() {
 }
 
 #[test]
-fn the_number_of_threads_changes_no_byte() {
-    let room = Room::new();
-    mixed(&room);
-    let all = ["1", "2", "8"].map(|threads| {
-        let out = room.at(threads);
-        let emit = "c,cpp,rust,python,table";
-        ostia(["bulk-create", &room.at("in"), "--out", &out, "-t", threads, "--emit", emit, "--tests", "-q"]);
-        tree(out.as_ref())
-    });
-    assert!(all[0].len() > 20, "{:?}", all[0].keys());
-    assert!(all[0] == all[1] && all[0] == all[2]);
-}
-
-#[test]
 fn a_second_run_rewrites_nothing_and_a_changed_set_only_its_own() {
     let room = Room::new();
     let dir = room.at("in");
