@@ -6,6 +6,7 @@ mod command;
 mod exit;
 mod interrupt;
 mod progress;
+mod units;
 
 use std::process::ExitCode;
 

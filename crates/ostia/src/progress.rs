@@ -8,10 +8,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use ostia_forge::job::View;
 
-use crate::exit;
-
-/// How often the line is drawn again.
-const REDRAW: Duration = Duration::from_millis(100);
+use crate::{exit, units::time};
 
 /// A line for a search: attempts, their rate, and how many are predicted. Draws itself.
 pub(crate) fn search(quiet: bool) -> ProgressBar {
@@ -20,6 +17,8 @@ pub(crate) fn search(quiet: bool) -> ProgressBar {
     bar
 }
 
+/// How often the panel is drawn again.
+const REDRAW: Duration = Duration::from_millis(100);
 /// How often a line is said where no panel can be drawn.
 const SAID: Duration = Duration::from_secs(5);
 /// A set that is solved for longer is named.
@@ -132,25 +131,6 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).expect("the template is a constant")
 }
 
-/// A time in the unit that suits it.
-pub(crate) fn time(time: Duration) -> String {
-    let us = time.as_secs_f64() * 1e6;
-    match us {
-        us if us < 1e3 => format!("{us:.0} us"),
-        us if us < 1e6 => format!("{:.1} ms", us / 1e3),
-        us => format!("{:.2} s", us / 1e6),
-    }
-}
-
-/// Bytes in the unit that suits them.
-pub(crate) fn bytes(bytes: usize) -> String {
-    match bytes {
-        b if b < 10_000 => format!("{b} bytes"),
-        b if b < 10_000_000 => format!("{} KiB", b / 1024),
-        b => format!("{} MiB", b >> 20),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use ostia_forge::job::{Counts, NodeLoad, Solving};
@@ -176,12 +156,5 @@ mod tests {
         view.solving.clear();
         view.counts.failed = 0;
         assert_eq!(lines(&view), ", still looking for more\n  under way: node 0: 3 sets node 4: 1 sets");
-    }
-
-    #[test]
-    fn times_have_the_unit_that_suits_them() {
-        assert_eq!(time(Duration::from_micros(7)), "7 us");
-        assert_eq!(time(Duration::from_micros(7_250)), "7.2 ms");
-        assert_eq!(time(Duration::from_millis(7_250)), "7.25 s");
     }
 }

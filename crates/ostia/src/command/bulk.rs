@@ -25,12 +25,13 @@ use ostia_rt::{
 };
 use serde_json::json;
 
-use super::{json_row, some_paths};
+use super::json_row;
 use crate::{
     args::{BulkCreate, Engine},
     exit::{self, Ended},
     interrupt::Interrupt,
-    progress::{Panel, time},
+    progress::Panel,
+    units::time,
 };
 
 /// Events that are taken before the panel and the signals are looked at again.
@@ -312,7 +313,8 @@ fn tell(args: &BulkCreate, out_dir: Option<&Path>, told: &Told) -> Result<(), En
     if let Some(dir) = out_dir {
         writeln!(out, "  {files} files in {}", dir.display())?;
         if !umbrellas.is_empty() {
-            writeln!(out, "  all tables at once: {}", some_paths(umbrellas))?;
+            let shown: Vec<String> = umbrellas.iter().map(|path| path.display().to_string()).collect();
+            writeln!(out, "  all tables at once: {}", shown.join(" "))?;
         }
     }
     Ok(())

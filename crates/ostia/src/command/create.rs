@@ -26,7 +26,8 @@ use crate::{
     args::Create,
     exit::Ended,
     interrupt::Interrupt,
-    progress::{self, bytes, time},
+    progress,
+    units::{bytes, time},
 };
 
 /// Runs the command.

@@ -8,11 +8,7 @@ mod lookup;
 mod results;
 mod verify;
 
-use std::{
-    io::Write,
-    ops::Deref,
-    path::{Path, PathBuf},
-};
+use std::{io::Write, ops::Deref, path::Path};
 
 use clap::CommandFactory;
 use ostia_emit::file;
@@ -80,13 +76,4 @@ fn table<'b>(path: &Path, bytes: &'b [u8]) -> Result<Table<'b>, Ended> {
 /// A row, for machines.
 fn json_row(row: &Row) -> String {
     serde_json::to_string(row).expect("a row is plain data")
-}
-
-/// Paths, for people: a few, and how many more.
-fn some_paths(paths: &[PathBuf]) -> String {
-    let shown: Vec<String> = paths.iter().take(8).map(|p| p.display().to_string()).collect();
-    match paths.len() - shown.len() {
-        0 => shown.join(" "),
-        more => format!("{} and {more} more", shown.join(" ")),
-    }
 }

@@ -18,7 +18,7 @@ use super::json_row;
 use crate::{
     args::Results,
     exit::Ended,
-    progress::{bytes, time},
+    units::{bytes, time},
 };
 
 /// How many failures are told one by one, and how many slow sets.
