@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader},
     path::Path,
     process::Stdio,
     time::{Duration, Instant, SystemTime},
@@ -244,7 +244,7 @@ fn globs_and_lists_choose_the_sets() {
 /// What only some machines let a test do.
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::{os::unix::process::CommandExt, process::Command};
+    use std::{io::Write, os::unix::process::CommandExt, process::Command};
 
     use super::*;
 
