@@ -661,6 +661,10 @@ impl Port {
     /// [`Refused`], with the job, if as many wait as may (`WouldBlock`), if the port is closing (`NotConnected`), or if
     /// no thread could be started.
     pub fn offload(&self, job: Job) -> Result<(), Refused<Job>> {
+        if self.shared.system.lacks_thread() {
+            let error = io::Error::new(io::ErrorKind::WouldBlock, "there is no thread for it");
+            return Err(Refused { op: job, error });
+        }
         self.shared.offload.run(job)?;
         if self.shared.offload.is_here()
             && let Err(error) = self.shared.ring_one()

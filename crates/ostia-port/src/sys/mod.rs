@@ -280,6 +280,15 @@ impl System {
         }
     }
 
+    /// Whether the simulation says that no thread can be had for a job.
+    pub(crate) fn lacks_thread(&self) -> bool {
+        match self {
+            System::Os(_) => false,
+            #[cfg(feature = "sim")]
+            System::Sim(system) => system.lacks_thread(),
+        }
+    }
+
     pub(crate) fn now(&self) -> Instant {
         match self {
             System::Os(_) => Instant::now(),

@@ -13,7 +13,7 @@ use std::{
 
 use ostia_os::topology::Topology;
 use ostia_rt::{
-    Pieces, Runtime, Slice, compute_pieces,
+    Pieces, Runtime, Slice, compute_pieces, offload,
     sim::{self, Options, World},
     spawn, spawn_local, time, yield_now,
 };
@@ -175,6 +175,45 @@ fn a_computation_gives_way_when_its_slice_is_over_by_the_simulated_clock() {
     });
     // 100 times 50 us are 10 slices of 500 us.
     assert!((10..=11).contains(&calls.unwrap()));
+}
+
+#[test]
+fn whoever_looks_at_the_clock_works_as_long_as_a_look_takes() {
+    let mut options = Options::new(7);
+    options.look = Duration::from_micros(100);
+    let mut world = world("1x1", options);
+    let handle = world.handle();
+    let looks = world.run_until(async move {
+        let work = handle.spawn(ostia_rt::compute(move |slice| {
+            let looks = (0..).take_while(|_| !slice.is_over()).count();
+            ControlFlow::Break(looks)
+        }));
+        work.await.unwrap()
+    });
+    // A slice is 500 us, of which the worker itself has looked at a few.
+    assert!((1..5).contains(&looks.unwrap()));
+}
+
+#[test]
+fn where_no_thread_can_be_had_a_job_is_refused_until_the_kernel_is_healed() {
+    let mut options = Options::new(8);
+    options.no_thread = 1000;
+    let mut world = world("1x1", options);
+    let handle = world.handle();
+    let kernel = world.kernel().clone();
+    let (first, second) = world
+        .run_until(async move {
+            let task = handle.spawn(async move {
+                let first = offload(|| 1).await;
+                kernel.heal();
+                (first, offload(|| 2).await)
+            });
+            task.await.unwrap()
+        })
+        .unwrap();
+    let panic = first.unwrap_err().into_panic().expect("it counts as a panic");
+    assert!(panic.downcast_ref::<String>().unwrap().contains("no thread could be had"));
+    assert_eq!(second.unwrap(), 2);
 }
 
 /// Pieces that take a slice each, and where they were done.

@@ -43,6 +43,11 @@ pub struct Options {
     pub reset: u16,
     /// A file operation does not come back for an hour, whatever is asked of it.
     pub stuck: u16,
+    /// There is no thread for a job ([`Port::offload`](crate::Port::offload)): it is refused.
+    pub no_thread: u16,
+    /// How long it takes to look at the clock. Work that looks from time to time takes time by this, where all other
+    /// code takes none.
+    pub look: Duration,
     /// Room that is given to the kernel is filled with a pattern at once, and looked at when it is given back: whoever
     /// else wrote there is caught by a panic. Bytes to be sent are held to their sum in any case.
     pub poison: bool,
@@ -65,6 +70,8 @@ impl Options {
             lack: 0,
             reset: 0,
             stuck: 0,
+            no_thread: 0,
+            look: Duration::ZERO,
             poison: false,
         }
     }

@@ -106,6 +106,14 @@ impl Kernel {
         State::of_world(&self.shared.world())
     }
 
+    /// From now on nothing fails for lack of anything, nothing is reset and nothing gets stuck, whatever the options said.
+    pub fn heal(&self) {
+        self.shared.change(|world| {
+            let options = &mut world.options;
+            *options = Options { lack: 0, reset: 0, stuck: 0, no_thread: 0, ..*options };
+        });
+    }
+
     /// Lets time pass, as work does that takes long.
     pub fn pass(&self, time: Duration) {
         self.shared.change(|world| world.now += u64::try_from(time.as_nanos()).unwrap_or(u64::MAX / 2));
@@ -153,7 +161,9 @@ pub fn is_asleep(berth: &Berth) -> bool {
 
 impl Shared {
     fn now(&self) -> Instant {
-        self.start + Duration::from_nanos(self.world().now)
+        let mut world = self.world();
+        world.look();
+        self.start + Duration::from_nanos(world.now)
     }
 
     fn world(&self) -> MutexGuard<'_, World> {
@@ -251,6 +261,11 @@ impl System {
 
     pub(crate) fn now(&self) -> Instant {
         self.shared.now()
+    }
+
+    /// Whether there is no thread for a job of the moment.
+    pub(crate) fn lacks_thread(&self) -> bool {
+        self.shared.world().lacks_thread()
     }
 }
 

@@ -270,6 +270,16 @@ impl World {
         self.now += 1 + self.dice.below(1000);
     }
 
+    /// Somebody looks at the clock.
+    pub(super) fn look(&mut self) {
+        self.now += u64::try_from(self.options.look.as_nanos()).unwrap_or(u64::MAX / 2);
+    }
+
+    pub(super) fn lacks_thread(&mut self) -> bool {
+        // No number is drawn where it cannot be: not every run that offloads is one of this fault's.
+        self.options.no_thread > 0 && self.dice.chance(self.options.no_thread)
+    }
+
     /// How long the kernel takes for the next piece of work.
     fn latency(&mut self) -> u64 {
         let max = self.options.latency_max.as_nanos() as u64 + 1;
