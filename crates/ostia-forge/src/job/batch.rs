@@ -352,3 +352,35 @@ impl<F: Future> Future for Caught<F> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{pin::pin, task::Waker};
+
+    use super::*;
+
+    #[test]
+    fn a_panic_in_the_work_on_a_set_is_its_result() {
+        let forge = async {
+            let mut polled = false;
+            // The work gives way once before it panics.
+            std::future::poll_fn(|_| {
+                if std::mem::replace(&mut polled, true) { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+            panic!("on purpose");
+        };
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut caught = pin!(Caught::<_>(Box::pin(forge)));
+        assert!(caught.as_mut().poll(&mut cx).is_pending());
+        let Poll::Ready(result) = caught.as_mut().poll(&mut cx) else { panic!("the work goes on") };
+        let result: Result<(), _> = result;
+        let error = panicked(Path::new("in/a.keys"), &*result.unwrap_err());
+        assert!(!error.is_stopped());
+        let said = error.to_string();
+        assert!(
+            said.starts_with("in/a.keys: the work on this set panicked") && said.ends_with("on purpose"),
+            "{said}"
+        );
+    }
+}

@@ -317,12 +317,15 @@ async fn whole(
     let walked = walk.await.map_err(JobError::lost).and_then(|walked| walked);
     drop(ended);
     let kept = keeper.await.map_err(JobError::lost).and_then(|kept| kept);
+    // Who asks from here on asks too late: there is no set left that could be spared.
+    let is_cut = sight.is_cancelled();
     let umbrellas = match walked.and(kept) {
+        Ok(()) if is_cut => Ok(Vec::new()),
         Ok(()) => finish(&job).await,
         Err(error) => Err(error),
     };
     // Whatever happened is written down, if that can be; what happened first is what is told.
-    let closed = close(&job, umbrellas.is_ok()).await;
+    let closed = close(&job, umbrellas.is_ok(), is_cut).await;
     // The journal's last step waits for the disk.
     let _ = offload(move || drop((job, lock))).await;
     let umbrellas = umbrellas?;
@@ -331,7 +334,7 @@ async fn whole(
     Ok(Summary {
         totals: sight.account.totals(),
         umbrellas,
-        is_cancelled: sight.is_cancelled() && !has_failed,
+        is_cancelled: is_cut && !has_failed,
         has_failed,
         elapsed: begun.elapsed(),
     })
@@ -421,13 +424,16 @@ async fn dispatch(
         job.sight.nodes[node].sets.fetch_add(batch.len(), Ordering::Relaxed);
         // Its handle is not needed: the scope knows when it has ended, and the account what became of its sets.
         drop(runtime.spawn_at(Placement::Node(node), async move {
-            let _held = (slot, share, permit, guard);
+            let held = (slot, share, permit, guard);
             let count = batch.len();
             let id = job.sight.nodes[node].id;
             let mut rows = batch::run(Arc::clone(&job), batch).await;
             rows.iter_mut().for_each(|(_, ended)| ended.row.node = Some(id));
             job.sight.nodes[node].sets.fetch_sub(count, Ordering::Relaxed);
             job.deliver(rows, &ended).await;
+            // Who waits for the guards has the last hold on the job then, and on its journal.
+            drop((job, ended));
+            drop(held);
         }));
     }
     batches.close_intake();
@@ -493,9 +499,9 @@ impl Shared {
     }
 }
 
-/// Stores the files that name all tables, unless there are more tables to come.
+/// Stores the files that name all tables.
 async fn finish(job: &Arc<Shared>) -> Result<Vec<PathBuf>, JobError> {
-    if job.is_cancelled() || job.spec.out.is_none() || job.spec.check {
+    if job.spec.out.is_none() || job.spec.check {
         return Ok(Vec::new());
     }
     let here = Arc::clone(job);
@@ -511,18 +517,18 @@ async fn finish(job: &Arc<Shared>) -> Result<Vec<PathBuf>, JobError> {
     stored.await.map_err(JobError::lost)?
 }
 
-/// Writes down how the run ended.
-async fn close(job: &Shared, is_well: bool) -> Result<(), JobError> {
+/// Writes down how the run ended: `is_cut` when that was before all of it was done.
+async fn close(job: &Shared, is_well: bool, is_cut: bool) -> Result<(), JobError> {
     let Some(records) = &job.records else { return Ok(()) };
     let Counts { found, done, unchanged, failed, stopped } = job.sight.account.counts();
     let counts = RecordedCounts { found, done, failed, stopped, skipped: unchanged };
-    let how = match job.is_cancelled() {
+    let how = match is_cut {
         true if job.sight.has_failed.load(Ordering::Relaxed) => How::Failed,
         true => How::Interrupted,
         false if is_well && failed == 0 && stopped == 0 => How::Done,
         false => How::Failed,
     };
-    if is_well && !job.is_cancelled() {
+    if is_well && !is_cut {
         records.forget_gone(Arc::clone(&job.disk)).await?;
     }
     let run = records.run;
