@@ -8,7 +8,7 @@
 //! The first argument is the address (127.0.0.1:0, any free port, unless told otherwise), the second the number of
 //! workers. It prints where it listens, and serves until it is asked to end (ctrl-c, or SIGTERM): then it takes no
 //! connection any more, gives answers that are under way a second, and says what became of the rest. A second ctrl-c ends
-//! it at once.
+//! it at once, and so does a second SIGTERM.
 
 use std::{convert::Infallible, env, error::Error, io, net::SocketAddr, process::ExitCode, time::Duration};
 

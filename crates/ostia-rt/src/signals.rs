@@ -1,8 +1,8 @@
 //! The wish of a user or of the system that the program ends.
 //!
 //! [`Signals`] gives each wish as it comes; [`ctrl_c`] waits for one; [`shutdown_signal`] and
-//! [`Runtime::run_until_signal`] are what a program's `main` uses: the first wish asks for the end, and ctrl-c once more
-//! ends at once, whatever the workers are busy with.
+//! [`Runtime::run_until_signal`] are what a program's `main` uses: the first wish asks for the end, and ctrl-c or SIGTERM
+//! once more ends at once, whatever the workers are busy with.
 //!
 //! They work for any executor. From the first to the last subscription the process has a thread that tells of signals
 //! on Linux; on Windows the system makes one for each.
@@ -12,12 +12,9 @@ use std::{
     io,
     pin::{Pin, pin},
     process,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, OnceLock},
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use atomic_waker::AtomicWaker;
@@ -28,6 +25,13 @@ use crate::runtime::{Runtime, ShutdownReport};
 
 /// What a program exits with that ctrl-c ends at once: what a shell says of one that the signal has ended.
 pub const EXIT_CODE: i32 = 130;
+
+/// What a program exits with that a second SIGTERM ends at once: what a shell says of one that the signal has ended.
+pub const EXIT_CODE_TERMINATED: i32 = 143;
+
+// `timeout` sends each signal twice, to the process and to its group, and that is one wish. A second is far more than
+// lies between the two, and less than any supervisor waits before it asks again.
+const SAME_WISH: Duration = Duration::from_secs(1);
 
 /// Signals as they come, from when this is made until it is dropped: meanwhile they no longer do what they do by
 /// default. One that comes again before it was taken is one.
@@ -121,21 +125,42 @@ pub async fn ctrl_c() -> io::Result<()> {
 
 /// Listens for whatever asks the program to end: any signal there is.
 ///
-/// Ctrl-c (or ctrl-break) after the first one ends the process at once, with the code [`EXIT_CODE`], also if no task is
-/// ever polled again: so the user need not wait for a program that does not come to its end.
+/// After the first one some end the process at once, also if no task is ever polled again: so nobody need wait for a
+/// program that does not come to its end.
+///
+/// | after the first | ends at once | with |
+/// |---|---|---|
+/// | ctrl-c, ctrl-break | always | [`EXIT_CODE`] |
+/// | SIGTERM | a second later or more: `timeout` sends one wish twice | [`EXIT_CODE_TERMINATED`] |
+/// | all others | never | |
 ///
 /// # Errors
 ///
 /// Those of the system.
 pub fn shutdown_signal() -> io::Result<ShutdownSignal> {
-    let is_ending = AtomicBool::new(false);
+    let first = OnceLock::new();
     let signals = Signals::with(Signal::ALL, move |signal| {
-        let is_first = !is_ending.swap(true, Ordering::SeqCst);
-        if !is_first && matches!(signal, Signal::Interrupt | Signal::Break) {
-            process::exit(EXIT_CODE);
+        let now = Instant::now();
+        // Two may be heard at a time, on Windows: one of them is the first.
+        let mut is_first = false;
+        let began = *first.get_or_init(|| {
+            is_first = true;
+            now
+        });
+        if !is_first && let Some(code) = ends_at_once(signal, now.saturating_duration_since(began)) {
+            process::exit(code);
         }
     })?;
     Ok(ShutdownSignal { signals: Some(signals) })
+}
+
+/// What the process exits with at once, if it does, for a signal that is not the first, so long after that.
+fn ends_at_once(signal: Signal, after_first: Duration) -> Option<i32> {
+    match signal {
+        Signal::Interrupt | Signal::Break => Some(EXIT_CODE),
+        Signal::Terminate if after_first >= SAME_WISH => Some(EXIT_CODE_TERMINATED),
+        _ => None,
+    }
 }
 
 /// See [`shutdown_signal`]: waits until the program is asked to end.
@@ -160,8 +185,9 @@ impl Future for ShutdownSignal {
     }
 }
 
-/// The program was asked to end. As long as this is there, ctrl-c ends it at once, and a system that ends it anyway is
-/// kept waiting, as long as that one lets itself be kept: drop it when all is cleaned up.
+/// The program was asked to end. As long as this is there, ctrl-c or SIGTERM ends it at once (see [`shutdown_signal`]),
+/// and a system that ends it anyway is kept waiting, as long as that one lets itself be kept: drop it when all is cleaned
+/// up.
 #[derive(Debug)]
 pub struct Ending {
     signal: Signal,
@@ -186,7 +212,8 @@ pub struct Run<T> {
 
 impl Runtime {
     /// Runs a program: the future on the calling thread until it has ended or the program is asked to end (then it is
-    /// dropped), and then [`Runtime::shutdown`]. While that lasts, ctrl-c ends the process at once.
+    /// dropped), and then [`Runtime::shutdown`]. While that lasts, ctrl-c or SIGTERM once more ends the process at once:
+    /// see [`shutdown_signal`].
     ///
     /// # Errors
     ///
@@ -223,5 +250,25 @@ impl Runtime {
         let report = self.shutdown(grace, deadline);
         drop(ending);
         Ok(Run { end, report })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_that_is_sent_twice_for_one_wish_does_not_end_the_process_at_once() {
+        let soon = SAME_WISH - Duration::from_nanos(1);
+        for signal in Signal::ALL {
+            let (at_once, later) = match signal {
+                Signal::Interrupt | Signal::Break => (Some(EXIT_CODE), Some(EXIT_CODE)),
+                Signal::Terminate => (None, Some(EXIT_CODE_TERMINATED)),
+                _ => (None, None),
+            };
+            assert_eq!(ends_at_once(signal, Duration::ZERO), at_once, "{signal}");
+            assert_eq!(ends_at_once(signal, soon), at_once, "{signal}");
+            assert_eq!(ends_at_once(signal, SAME_WISH), later, "{signal}");
+        }
     }
 }

@@ -248,6 +248,26 @@ fn ctrl_c_ends_at_once_also_what_another_signal_had_asked_to_end() {
     });
 }
 
+#[test]
+fn sigterm_once_more_ends_at_once_also_what_another_signal_had_asked_to_end() {
+    for (first, name) in [(Sent::TERM, "terminate"), (Sent::INT, "interrupt"), (Sent::HUP, "hang-up")] {
+        on_each("does_not_come_to_its_end", |mut other| {
+            other.expect("ready");
+            other.send(first);
+            other.expect(name);
+            // Those that come at once are taken for the same wish.
+            let code = loop {
+                other.send(Sent::TERM);
+                match other.child.try_wait().unwrap() {
+                    Some(status) => break status.code(),
+                    None => thread::sleep(Duration::from_millis(20)),
+                }
+            };
+            assert_eq!(code, Some(signals::EXIT_CODE_TERMINATED), "{name}");
+        });
+    }
+}
+
 /// The server that the documentation shows: it answers, and ends as it says.
 #[test]
 fn the_http_example_answers_until_it_is_asked_to_end() {
