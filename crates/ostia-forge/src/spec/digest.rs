@@ -11,7 +11,12 @@ use ostia_hash::{
 use super::{Spec, ValueSource, serial::Word};
 use crate::input::{Column, ValueShape};
 
-/// Raised whenever the same set and options come to other bytes within one version of the crate.
+#[cfg(test)]
+#[path = "golden.rs"]
+mod golden;
+
+/// Raised whenever the same set and options come to other bytes within one version of the crate. The test in
+/// `golden.rs` tells when that is.
 const GENERATION: u64 = 1;
 
 impl Spec {
