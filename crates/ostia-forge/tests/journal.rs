@@ -525,6 +525,39 @@ fn a_folder_without_a_journal_says_how_to_get_one() {
     assert_eq!(Reader::open(dir.path()).unwrap().runs().unwrap(), []);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_link_in_the_journals_place_is_refused_and_one_on_the_way_to_it_is_not() {
+    use std::os::unix::fs::symlink;
+
+    let dir = tempfile::tempdir().unwrap();
+    let [out, other, by_link] = ["out", "other", "link"].map(|name| dir.path().join(name));
+    for folder in [&out, &other] {
+        fs::create_dir(folder).unwrap();
+    }
+    // Another folder's journal would be written to, or made.
+    drop(Writer::open(&other, false).unwrap());
+    let before = fs::read(other.join(FILE)).unwrap();
+    for target in [other.join(FILE), other.join("none")] {
+        symlink(&target, out.join(FILE)).unwrap();
+        let parts = ["this is a link", "remove it"];
+        assert_eq!(refused(Writer::open(&out, false), &parts), Trouble::NotAFile);
+        assert_eq!(refused(Reader::open(&out), &parts), Trouble::NotAFile);
+        fs::remove_file(out.join(FILE)).unwrap();
+    }
+    assert_eq!(fs::read(other.join(FILE)).unwrap(), before);
+    assert!(!other.join("none").exists());
+    fs::create_dir(out.join(FILE)).unwrap();
+    assert_eq!(refused(Writer::open(&out, false), &["remove it"]), Trouble::NotAFile);
+
+    symlink(&other, &by_link).unwrap();
+    let mut journal = Writer::open(&by_link, false).unwrap();
+    journal.begin(&info()).unwrap();
+    assert_eq!(Reader::open(&by_link).unwrap().runs().unwrap().len(), 1);
+    drop(journal);
+    assert_eq!(Reader::open(&other).unwrap().runs().unwrap().len(), 1);
+}
+
 #[test]
 fn what_is_no_journal_of_ours_is_left_as_it_is() {
     let dir = tempfile::tempdir().unwrap();

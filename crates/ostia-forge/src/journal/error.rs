@@ -26,6 +26,8 @@ pub enum Trouble {
     Missing,
     /// Another program keeps it from being written or read for longer than we wait.
     Busy,
+    /// What has its name is a link, a folder or a device, and nothing of ours.
+    NotAFile,
     /// A newer ostia has made it.
     Newer(i64),
     /// Another application has.
@@ -86,6 +88,11 @@ impl fmt::Display for JournalError {
             Trouble::Busy => {
                 write!(f, "{path}: another program has the journal locked; close it and run again")
             }
+            Trouble::NotAFile => write!(
+                f,
+                "{path}: a journal is a file, and this is a link, or none; remove it and run again, or use another \
+                 folder"
+            ),
             Trouble::Newer(version) => write!(
                 f,
                 "{path}: this journal is of version {version}, and this ostia knows version {VERSION}; \

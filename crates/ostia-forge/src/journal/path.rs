@@ -1,11 +1,35 @@
-//! Paths in the journal: what can be any bytes there, and must come back as it was.
+//! Paths in the journal: what can be any bytes there, and must come back as it was. And its own.
 
 use std::{
     ffi::OsStr,
+    fs, io,
     path::{Component, Path, PathBuf},
 };
 
 use rusqlite::types::Value;
+
+use super::{JournalError, Trouble};
+
+/// The journal's path as SQLite is given it, with `SQLITE_OPEN_NOFOLLOW`: a link in the journal's place may lead to
+/// anything, and is not followed. One on the way to its folder is, and so must be gone from the path before.
+pub(super) fn resolved(path: &Path) -> Result<PathBuf, JournalError> {
+    let fail = |why: io::Error| JournalError::new(path, Trouble::Io(why.to_string()));
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_file() => {}
+        Ok(_) => return Err(JournalError::new(path, Trouble::NotAFile)),
+        // The writer makes it.
+        Err(why) if why.kind() == io::ErrorKind::NotFound => {}
+        Err(why) => return Err(fail(why)),
+    }
+    match (path.parent(), path.file_name()) {
+        // SQLite asks for links only on Unix.
+        (Some(folder), Some(name)) if cfg!(unix) => {
+            let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+            Ok(fs::canonicalize(folder).map_err(fail)?.join(name))
+        }
+        _ => Ok(path.to_owned()),
+    }
+}
 
 /// What a path is found and ordered by: its parts with a zero byte between, which no path has. What is no name, such
 /// as `..`, begins with another and comes first. So keys compare byte by byte as paths do part by part, and two

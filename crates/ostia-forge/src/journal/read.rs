@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags, params};
 
 use super::{
     Counts, FILE, How, JournalError, Recorded, Run, RunId, RunInfo, Trouble,
+    path::resolved,
     schema::{self, COLUMNS, Columns, Kind},
 };
 use crate::row::Outcome;
@@ -20,6 +21,10 @@ const PAGE: usize = 256;
 
 // For a writer without WAL, which keeps readers out while it commits a batch.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+pub(super) const READER: OpenFlags = OpenFlags::SQLITE_OPEN_READ_ONLY
+    .union(OpenFlags::SQLITE_OPEN_NO_MUTEX)
+    .union(OpenFlags::SQLITE_OPEN_NOFOLLOW);
 
 /// The journal of a folder, open for reading: also while a run writes it, and after one was killed.
 #[derive(Debug)]
@@ -37,15 +42,11 @@ impl Reader {
     /// When there is none, or it is damaged, or not ours.
     pub fn open(out: &Path) -> Result<Reader, JournalError> {
         let path = out.join(FILE);
-        match fs::metadata(&path) {
-            Ok(metadata) if metadata.is_file() => {}
-            Ok(_) => return Err(JournalError::new(&path, Trouble::Io("it is no regular file".into()))),
-            Err(why) if why.kind() == std::io::ErrorKind::NotFound => {
-                return Err(JournalError::new(&path, Trouble::Missing));
-            }
-            Err(why) => return Err(JournalError::new(&path, Trouble::Io(why.to_string()))),
+        if fs::symlink_metadata(&path).is_err_and(|why| why.kind() == io::ErrorKind::NotFound) {
+            return Err(JournalError::new(&path, Trouble::Missing));
         }
-        let plain = Reader::open_as(out, &path, false);
+        let file = resolved(&path)?;
+        let plain = Reader::open_as(out, &path, &file, false);
         match plain {
             // A journal that waits for its checkpoint needs shared memory beside it. Where none can be made, the
             // file alone will do, if nothing is missing from it.
@@ -54,20 +55,20 @@ impl Reader {
                 if waiting {
                     return Err(JournalError::new(&path, Trouble::Unfinished));
                 }
-                Reader::open_as(out, &path, true)
+                Reader::open_as(out, &path, &file, true)
             }
             opened => opened,
         }
     }
 
-    fn open_as(out: &Path, path: &Path, immutable: bool) -> Result<Reader, JournalError> {
+    /// `path` is the journal's as people know it, `file` the same for SQLite.
+    fn open_as(out: &Path, path: &Path, file: &Path, immutable: bool) -> Result<Reader, JournalError> {
         let fail = |why| JournalError::of_sqlite(path, &why);
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = if immutable {
-            let uri = uri(path).ok_or_else(|| fail(rusqlite::Error::InvalidPath(path.to_owned())))?;
-            Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)
+            let uri = uri(file).ok_or_else(|| fail(rusqlite::Error::InvalidPath(path.to_owned())))?;
+            Connection::open_with_flags(uri, READER | OpenFlags::SQLITE_OPEN_URI)
         } else {
-            Connection::open_with_flags(path, flags)
+            Connection::open_with_flags(file, READER)
         }
         .map_err(fail)?;
         connection.busy_timeout(PATIENCE).map_err(fail)?;

@@ -12,7 +12,7 @@ use rusqlite::{
 
 use super::{
     Counts, Entry, FILE, How, JournalError, Known, RunId, RunInfo, Trouble,
-    path::{key, restored},
+    path::{key, resolved, restored},
     schema::{self, COLUMNS, Columns, Kind, integer, outputs},
 };
 use crate::{lock::FolderLock, row::Outcome};
@@ -20,6 +20,11 @@ use crate::{lock::FolderLock, row::Outcome};
 // Two runs are told apart by the folder's lock, at once. This is for a reader in a folder without WAL, which holds up a
 // writer for a page of rows, and for people's own tools.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+const WRITER: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE
+    .union(OpenFlags::SQLITE_OPEN_CREATE)
+    .union(OpenFlags::SQLITE_OPEN_NO_MUTEX)
+    .union(OpenFlags::SQLITE_OPEN_NOFOLLOW);
 
 /// The journal of a folder, open for writing. `Send`: it may move to whichever thread may wait for a disk.
 ///
@@ -48,12 +53,10 @@ impl Journal {
     fn open_with(lock: &FolderLock, durable: bool, vfs: Option<&str>) -> Result<Journal, JournalError> {
         let path = lock.path().with_file_name(FILE);
         let fail = |why| JournalError::of_sqlite(&path, &why);
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-            | OpenFlags::SQLITE_OPEN_CREATE
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let file = resolved(&path)?;
         let mut connection = match vfs {
-            Some(vfs) => Connection::open_with_flags_and_vfs(&path, flags, vfs),
-            None => Connection::open_with_flags(&path, flags),
+            Some(vfs) => Connection::open_with_flags_and_vfs(&file, WRITER, vfs),
+            None => Connection::open_with_flags(&file, WRITER),
         }
         .map_err(fail)?;
         connection.busy_timeout(PATIENCE).map_err(fail)?;
@@ -292,6 +295,20 @@ mod tests {
         let reader = super::super::Reader::open(dir.path()).unwrap();
         let entries: Vec<_> = reader.entries(None).map(|e| e.unwrap().entry).collect();
         assert_eq!(entries, [entry]);
+    }
+
+    /// The look at what has the journal's name, before it is opened, could come too early.
+    #[cfg(unix)]
+    #[test]
+    fn sqlite_itself_follows_no_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let [link, none] = ["link", "none"].map(|name| dir.path().join(name));
+        std::os::unix::fs::symlink(&none, &link).unwrap();
+        for flags in [WRITER, super::super::read::READER] {
+            let why = Connection::open_with_flags(&link, flags).unwrap_err();
+            assert_eq!(why.sqlite_error_code(), Some(rusqlite::ErrorCode::CannotOpen), "{why}");
+        }
+        assert!(!none.exists());
     }
 
     #[test]
