@@ -41,7 +41,9 @@ fn what_is_written_is_read_and_listed() {
         assert_eq!((looked.kind, looked.len), (Kind::File, 3));
         let looked = disk.look(&root.join("b")).unwrap();
         assert_eq!((looked.kind, looked.len), (Kind::Folder, 0));
+        disk.sync(&path).unwrap();
         disk.sync_dir(root).unwrap();
+        assert_eq!(disk.read(&path, 3).unwrap(), b"abc");
     });
 }
 
@@ -59,8 +61,9 @@ fn what_is_not_there_is_not_found() {
             disk.remove(&none).unwrap_err().kind(),
             disk.holds(&none, b"").unwrap_err().kind(),
             disk.digest(&none).unwrap_err().kind(),
+            disk.sync(&none).unwrap_err().kind(),
         ];
-        assert_eq!(kinds, [ErrorKind::NotFound; 8]);
+        assert_eq!(kinds, [ErrorKind::NotFound; 9]);
         put(disk, &root.join("a"), b"x");
         assert!(disk.rename(&root.join("a"), &inside).is_err());
         assert_eq!(names(disk, root), [("a".into(), Kind::File)]);
@@ -180,4 +183,42 @@ fn links_are_listed_as_links_and_followed_otherwise() {
     }
     test(&RealDisk, dir.path());
     test(&memory, Path::new("root"));
+}
+
+#[test]
+fn what_is_no_file_is_neither_read_nor_waited_for() {
+    let test = |disk: &dyn Disk, path: &Path| {
+        assert!(!disk.holds(path, b"").unwrap(), "{}", path.display());
+        for why in [disk.read(path, 10).unwrap_err(), disk.digest(path).unwrap_err()] {
+            assert_eq!(why.kind(), ErrorKind::InvalidInput, "{}", path.display());
+            assert_eq!(why.to_string(), "it is not a regular file");
+        }
+    };
+    on_each(|disk, root| {
+        assert!(!disk.holds(root, b"").unwrap());
+    });
+    let memory = MemoryDisk::new();
+    memory.other("pipe");
+    memory.link("link", "pipe");
+    test(&memory, Path::new("pipe"));
+    test(&memory, Path::new("link"));
+
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::{fs::symlink, net::UnixListener};
+
+        let dir = tempfile::tempdir().unwrap();
+        let [pipe, socket, link] = ["pipe", "socket", "link"].map(|name| dir.path().join(name));
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
+        let _listener = UnixListener::bind(&socket).unwrap();
+        symlink(&pipe, &link).unwrap();
+        for path in [&pipe, &socket, &link, Path::new("/dev/zero")] {
+            test(&RealDisk, path);
+        }
+        // What has the name of an output makes way for it, and a link does, not what it leads to.
+        put(&RealDisk, &dir.path().join("new"), b"new");
+        RealDisk.rename(&dir.path().join("new"), &link).unwrap();
+        assert!(RealDisk.holds(&link, b"new").unwrap());
+        assert_eq!(RealDisk.look(&pipe).unwrap().kind, Kind::Other);
+    }
 }

@@ -16,7 +16,7 @@ use std::{
     },
 };
 
-use super::{Digest, Disk, Kind, Listed, Looked, NewFile, bounded};
+use super::{Digest, Disk, Kind, Listed, Looked, NewFile, bounded, no_file};
 
 /// What a disk is asked to do, for a script of failures.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -157,7 +157,7 @@ impl MemoryDisk {
         match self.tree().follow(path)? {
             Entry::File(content) => Ok(content),
             Entry::Folder => Err(io::ErrorKind::IsADirectory.into()),
-            Entry::Link(_) | Entry::Other => Err(io::ErrorKind::InvalidInput.into()),
+            Entry::Link(_) | Entry::Other => Err(no_file()),
         }
     }
 }
@@ -329,6 +329,11 @@ impl Disk for MemoryDisk {
                 Ok(())
             }
         }
+    }
+
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        self.begin(Call::Sync, path)?;
+        self.content(path).map(|_| ())
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {

@@ -18,6 +18,7 @@ use std::{
 mod conformance;
 #[cfg(any(test, feature = "sim"))]
 pub mod memory;
+pub(crate) mod open;
 mod real;
 
 pub use self::real::RealDisk;
@@ -95,8 +96,8 @@ pub trait Disk: fmt::Debug + Send + Sync + 'static {
     /// All bytes of a file.
     ///
     /// # Errors
-    /// When it cannot be read; [`io::ErrorKind::IsADirectory`] for a folder; [`TooLarge`] when it has more than
-    /// `most` bytes.
+    /// When it cannot be read; [`io::ErrorKind::IsADirectory`] for a folder, and [`io::ErrorKind::InvalidInput`] for
+    /// what is no file either, neither of which is waited for; [`TooLarge`] when it has more than `most` bytes.
     fn read(&self, path: &Path, most: u64) -> io::Result<Vec<u8>>;
 
     /// Makes a folder and those above it; one that is there is as good.
@@ -123,6 +124,12 @@ pub trait Disk: fmt::Debug + Send + Sync + 'static {
     /// When it is not there, is a folder, or cannot be removed.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
+    /// Waits until all that is in a file is on the disk.
+    ///
+    /// # Errors
+    /// As [`Disk::digest`], and the disk's.
+    fn sync(&self, path: &Path) -> io::Result<()>;
+
     /// Waits until the names in a folder are on the disk. Nothing where the system keeps a journal of them and
     /// has no such call.
     ///
@@ -130,7 +137,7 @@ pub trait Disk: fmt::Debug + Send + Sync + 'static {
     /// The disk's.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 
-    /// Whether what has this name is a file with exactly these bytes.
+    /// Whether what has this name is a file with exactly these bytes: what is no file is none, and is not read.
     ///
     /// # Errors
     /// When nothing has the name, or it cannot be opened.
@@ -176,6 +183,11 @@ impl fmt::Display for TooLarge {
 }
 
 impl std::error::Error for TooLarge {}
+
+/// What is said of a path that leads to a pipe, a socket or a device, where a file was to be read.
+fn no_file() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")
+}
 
 /// Reads to the end, but not past `most` bytes. The length that is told is only a hint.
 pub(crate) fn bounded(source: impl Read, length: u64, most: u64) -> io::Result<Vec<u8>> {

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use super::{Digest, Disk, Kind, Listed, Looked, NewFile, bounded};
+use super::{Digest, Disk, Kind, Listed, Looked, NewFile, bounded, no_file, open::regular};
 
 /// The file system.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,8 +47,7 @@ impl Disk for RealDisk {
     }
 
     fn read(&self, path: &Path, most: u64) -> io::Result<Vec<u8>> {
-        let file = open(path)?;
-        let length = file.metadata().map_or(0, |m| m.len());
+        let (file, length) = file(path)?;
         bounded(file, length, most)
     }
 
@@ -68,17 +67,25 @@ impl Disk for RealDisk {
         fs::remove_file(path)
     }
 
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        // Windows synchronises only what may be written.
+        if cfg!(windows) {
+            OpenOptions::new().write(true).open(path)?.sync_all()
+        } else {
+            file(path)?.0.sync_all()
+        }
+    }
+
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         // Only Unix opens a folder as a file. On Windows the rename is in NTFS's journal.
         if cfg!(unix) { File::open(dir)?.sync_all() } else { Ok(()) }
     }
 
     fn holds(&self, path: &Path, bytes: &[u8]) -> io::Result<bool> {
-        let file = File::open(path)?;
-        let metadata = file.metadata()?;
-        if !metadata.is_file() || metadata.len() != bytes.len() as u64 {
-            return Ok(false);
-        }
+        let file = match regular(path)? {
+            Some((file, len)) if len == bytes.len() as u64 => file,
+            Some(_) | None => return Ok(false),
+        };
         let mut rest = bytes;
         let same = pieces(file, |piece| match rest.strip_prefix(piece) {
             Some(after) => {
@@ -92,7 +99,7 @@ impl Disk for RealDisk {
 
     fn digest(&self, path: &Path) -> io::Result<Digest> {
         let mut hasher = blake3::Hasher::new();
-        pieces(open(path)?, |piece| {
+        pieces(file(path)?.0, |piece| {
             hasher.update(piece);
             true
         })?;
@@ -100,14 +107,10 @@ impl Disk for RealDisk {
     }
 }
 
-/// Opens a file to be read. Systems differ in what they say of a folder, and when; this says it at once.
-fn open(path: &Path) -> io::Result<File> {
+/// Opens a file to be read, and tells its length.
+fn file(path: &Path) -> io::Result<(File, u64)> {
     let is_folder = || fs::metadata(path).is_ok_and(|m| m.is_dir());
-    match File::open(path) {
-        Ok(file) if file.metadata().is_ok_and(|m| m.is_dir()) => Err(io::ErrorKind::IsADirectory.into()),
-        Err(_) if is_folder() => Err(io::ErrorKind::IsADirectory.into()),
-        opened => opened,
-    }
+    regular(path)?.ok_or_else(|| if is_folder() { io::ErrorKind::IsADirectory.into() } else { no_file() })
 }
 
 /// Hands over a file piece by piece: it may be as large as memory. Ends early, with false, when `one` does.

@@ -7,7 +7,7 @@
 //! No input panics. Memory stays within a small multiple of the input's size: parsers hand over one key at a
 //! time, and places are found again only when an error needs them.
 
-use std::{io, path::Path};
+use std::{fs::File, io, path::Path};
 
 use ostia_hash::keys::{KeySet, KeyType, MAX_KEYS, Order};
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,7 @@ pub use self::{
     format::Format,
     values::{ValueShape, Values, parse_values},
 };
-use crate::disk::{Disk, RealDisk, bounded};
+use crate::disk::bounded;
 
 /// The most bytes of an input that are read: as many as the largest set takes when it is packed.
 pub const MAX_BYTES: u64 = MAX_KEYS as u64 * 8;
@@ -197,15 +197,17 @@ pub fn read_bytes(path: &Path) -> Result<Vec<u8>, ReadError> {
     if path == Path::new("-") {
         return bounded(io::stdin().lock(), 0, MAX_BYTES).map_err(|why| fail(why.into()));
     }
-    read_bytes_of(&RealDisk, path)
-}
-
-/// All bytes of a file on a disk.
-///
-/// # Errors
-/// When it cannot be read, or has more than [`MAX_BYTES`].
-pub fn read_bytes_of(disk: &dyn Disk, path: &Path) -> Result<Vec<u8>, ReadError> {
-    disk.read(path, MAX_BYTES).map_err(|why| ReadError { path: path.to_owned(), why: why.into() })
+    // Not as a disk reads: a user who names a pipe, such as a shell makes of `<(...)`, means to wait for it.
+    let read = || match File::open(path) {
+        // Systems differ in what they say of a folder, and when.
+        _ if path.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        Ok(file) => {
+            let length = file.metadata().map_or(0, |m| m.len());
+            bounded(file, length, MAX_BYTES)
+        }
+        Err(why) => Err(why),
+    };
+    read().map_err(|why| fail(why.into()))
 }
 
 /// The text after a byte order mark, if there is one.
@@ -224,5 +226,18 @@ mod tests {
     fn an_argument_of_digits_is_a_number() {
         assert_eq!(Column::from_argument("3"), Column::Number(3));
         assert_eq!(Column::from_argument("id"), Column::Name("id".to_owned()));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_pipe_that_a_user_names_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| std::fs::write(&pipe, "1\n2\n").unwrap());
+            assert_eq!(read_bytes(&pipe).unwrap(), b"1\n2\n");
+        });
+        assert!(matches!(read_bytes(dir.path()).unwrap_err().why, ReadFailure::Directory));
     }
 }
