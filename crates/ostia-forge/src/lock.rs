@@ -5,12 +5,14 @@
 
 use std::{
     fmt,
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, TryLockError},
     io::{self, Read, Seek, Write},
     path::{Path, PathBuf},
     process,
     time::{SystemTime, UNIX_EPOCH},
 };
+
+use crate::disk::open;
 
 /// The file's name in the folder.
 pub const NAME: &str = ".ostia-lock";
@@ -41,6 +43,11 @@ pub enum LockError {
         /// Why.
         why: io::Error,
     },
+    /// What has the file's name is a link, a folder or a device, and nothing of ours.
+    NotAFile {
+        /// What is there.
+        path: PathBuf,
+    },
     /// The system refused the lock itself.
     Lock {
         /// The folder.
@@ -65,6 +72,11 @@ impl fmt::Display for LockError {
                 "{}: no file can be written in this folder: {why}; make it writable, or choose another --out",
                 out.display()
             ),
+            LockError::NotAFile { path } => write!(
+                f,
+                "{}: a run would write into this, and it is a link, or no file; remove it, or choose another --out",
+                path.display()
+            ),
             LockError::Lock { out, why } => write!(
                 f,
                 "{}: the folder cannot be locked for one run at a time: {why}; choose an --out on another file \
@@ -78,7 +90,7 @@ impl fmt::Display for LockError {
 impl std::error::Error for LockError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            LockError::Held { .. } => None,
+            LockError::Held { .. } | LockError::NotAFile { .. } => None,
             LockError::Open { why, .. } | LockError::Lock { why, .. } => why.source(),
         }
     }
@@ -88,18 +100,11 @@ impl FolderLock {
     /// Takes a folder, which must be there. Never waits for another run.
     ///
     /// # Errors
-    /// When another run has it, or the file for it cannot be written or locked.
+    /// When another run has it, or the file for it cannot be written or locked, or is none.
     pub fn take(out: &Path) -> Result<FolderLock, LockError> {
         let path = out.join(NAME);
-        let open = |why| LockError::Open { out: out.to_owned(), why };
-        // Not truncated: until the lock is ours the text is another's.
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(open)?;
+        let opened = open::own(&path).map_err(|why| LockError::Open { out: out.to_owned(), why })?;
+        let mut file = opened.ok_or_else(|| LockError::NotAFile { path: path.clone() })?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -120,7 +125,7 @@ impl FolderLock {
 }
 
 /// Windows lets nobody read the bytes that another has locked, and locks reach over the whole file there: then
-/// the holder stays unknown.
+/// the holder stays unknown. Wine does let them be read.
 fn holder(file: &mut File) -> Option<u32> {
     let mut text = String::new();
     // 64: the process, and the second since 1970 in which it took the folder.
@@ -182,14 +187,15 @@ mod tests {
         let mut lines = BufReader::new(second.stdout.take().unwrap()).lines();
         assert!(lines.any(|line| line.unwrap() == "taken"), "the second process did not take the folder");
         let why = FolderLock::take(dir.path()).unwrap_err();
-        let process = if cfg!(unix) { format!("(process {}) ", second.id()) } else { String::new() };
-        assert_eq!(
-            why.to_string(),
+        let said = |holder: &str| {
             format!(
-                "{}: another run {process}is at work in this folder; wait for it, or choose another --out",
+                "{}: another run {holder}is at work in this folder; wait for it, or choose another --out",
                 dir.path().display()
             )
-        );
+        };
+        let why = why.to_string();
+        let named = why == said(&format!("(process {}) ", second.id()));
+        assert!(named || cfg!(windows) && why == said(""), "{why}");
         second.kill().unwrap();
         second.wait().unwrap();
         let lock = FolderLock::take(dir.path()).unwrap();
@@ -218,6 +224,38 @@ mod tests {
             "{why}"
         );
         assert!(why.ends_with("; make it writable, or choose another --out"), "{why}");
+    }
+
+    #[test]
+    fn a_folder_with_the_locks_name_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(NAME);
+        fs::create_dir(&path).unwrap();
+        let why = FolderLock::take(dir.path()).unwrap_err().to_string();
+        let expected =
+            "a run would write into this, and it is a link, or no file; remove it, or choose another --out";
+        assert_eq!(why, format!("{}: {expected}", path.display()));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_with_the_locks_name_is_refused_and_its_target_left_alone() {
+        use std::os::unix::fs::symlink;
+
+        let dir = tempfile::tempdir().unwrap();
+        let [there, none] = ["there", "none"].map(|name| dir.path().join(name));
+        fs::write(&there, "another's").unwrap();
+        for target in [&there, &none] {
+            symlink(target, dir.path().join(NAME)).unwrap();
+            let why = FolderLock::take(dir.path()).unwrap_err();
+            assert!(matches!(why, LockError::NotAFile { .. }), "{why}");
+            fs::remove_file(dir.path().join(NAME)).unwrap();
+        }
+        assert_eq!(fs::read(&there).unwrap(), b"another's");
+        assert!(!none.exists());
+        // A link to the folder is as good as the folder.
+        symlink(dir.path(), dir.path().join("out")).unwrap();
+        FolderLock::take(&dir.path().join("out")).unwrap();
     }
 
     #[cfg(unix)]
