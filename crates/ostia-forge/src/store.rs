@@ -32,7 +32,7 @@ pub enum Durability {
     /// The death of the program.
     #[default]
     Process,
-    /// A loss of power as well: file and folder are synchronised.
+    /// A loss of power as well: file and folder are synchronised, also when they were there already.
     Power,
 }
 
@@ -149,13 +149,47 @@ impl Store {
     /// When it cannot be written. The old file, if there was one, is as it was.
     pub fn put(&self, path: &Path, bytes: &[u8]) -> Result<Stored, StoreError> {
         let stored = match self.disk.holds(path, bytes) {
-            Ok(true) => return Ok(Stored::Unchanged),
+            Ok(true) => {
+                self.settle(path)?;
+                return Ok(Stored::Unchanged);
+            }
             Ok(false) => Stored::Replaced,
             // Nothing is there, or nothing that can be read; in its way it is not, or the rename will tell.
             Err(_) => Stored::Created,
         };
         self.place(path, |file| file.write_all(bytes))?;
         Ok(stored)
+    }
+
+    /// Sees to it that a file that is as it should be is as safe as one that is stored now: whoever made it may have
+    /// wished for less.
+    ///
+    /// # Errors
+    /// When file or folder cannot be synchronised.
+    pub fn settle(&self, path: &Path) -> Result<(), StoreError> {
+        match self.durability {
+            Durability::Process => Ok(()),
+            Durability::Power => self
+                .disk
+                .sync(path)
+                .and_then(|()| self.disk.sync_dir(folder(path)))
+                .map_err(|why| StoreError { path: path.to_owned(), step: Step::Sync, why }),
+        }
+    }
+
+    /// Makes a folder and those above it, as safe as what is stored in them.
+    ///
+    /// # Errors
+    /// When one of them cannot be made, or the name of one that was made not be synchronised.
+    pub fn make_folder(&self, dir: &Path) -> io::Result<()> {
+        if self.durability == Durability::Process {
+            return self.disk.make_dirs(dir);
+        }
+        let is_new = |dir: &&Path| !dir.as_os_str().is_empty() && self.disk.look(dir).is_err();
+        let made: Vec<&Path> = dir.ancestors().take_while(is_new).collect();
+        self.disk.make_dirs(dir)?;
+        // A folder's name stands in the one above it.
+        made.into_iter().try_for_each(|dir| self.disk.sync_dir(folder(dir)))
     }
 
     /// Removes the temporaries that earlier holders of a folder's lock left there; says which. The caller must
@@ -310,7 +344,7 @@ const STRAY_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[cfg(test)]
 mod tests {
-    use std::fs::File;
+    use std::{fs::File, sync::Mutex};
 
     use super::*;
     use crate::disk::memory::{Call, Fault, MemoryDisk};
@@ -340,6 +374,69 @@ mod tests {
             assert_eq!(fs::read(&path).unwrap(), [7; 40_000]);
             assert_eq!(names(dir.path()), ["t.h"]);
         }
+    }
+
+    /// A disk that tells of what is synchronised, and the list of it.
+    fn watched(failing: Option<Call>) -> (MemoryDisk, Arc<Mutex<Vec<PathBuf>>>) {
+        let disk = MemoryDisk::new();
+        let synced = Arc::new(Mutex::new(Vec::new()));
+        let list = Arc::clone(&synced);
+        disk.fail(move |call, path| {
+            if let Call::Sync | Call::SyncDir = call {
+                list.lock().unwrap().push(path.to_owned());
+            }
+            (failing == Some(call)).then(|| io::ErrorKind::Other.into())
+        });
+        (disk, synced)
+    }
+
+    #[test]
+    fn what_was_there_already_is_synchronised_when_it_is_to_survive_a_loss_of_power() {
+        let (out, path) = (Path::new("out"), Path::new("out/t.h"));
+        for (durability, expected) in
+            [(Durability::Process, &[][..]), (Durability::Power, &[path.to_owned(), out.to_owned()])]
+        {
+            let (disk, synced) = watched(None);
+            disk.put(path, b"one");
+            let store = Store::with_disk(Arc::new(disk), durability, Temporaries::Locked);
+            assert_eq!(store.put(path, b"one").unwrap(), Stored::Unchanged);
+            assert_eq!(*synced.lock().unwrap(), expected, "{durability:?}");
+        }
+        for failing in [Call::Sync, Call::SyncDir] {
+            let (disk, _) = watched(Some(failing));
+            disk.put(path, b"one");
+            let store = Store::with_disk(Arc::new(disk), Durability::Power, Temporaries::Locked);
+            let why = store.put(path, b"one").unwrap_err();
+            assert_eq!((why.step, why.path.as_path()), (Step::Sync, path), "{failing:?}");
+        }
+    }
+
+    #[test]
+    fn a_folder_that_is_made_is_synchronised_in_the_one_above_it() {
+        let cases: &[(&str, &[&str])] =
+            &[("a/b/c", &["a/b", "a"]), ("a", &[]), ("n", &["."]), ("n/m", &["n", "."]), ("/n", &["/"])];
+        for (dir, expected) in cases {
+            for durability in [Durability::Process, Durability::Power] {
+                let (disk, synced) = watched(None);
+                disk.folder("a");
+                let store = Store::with_disk(Arc::new(disk.clone()), durability, Temporaries::Locked);
+                store.make_folder(Path::new(dir)).unwrap();
+                assert_eq!(disk.look(Path::new(dir)).unwrap().kind, Kind::Folder);
+                let expected: Vec<&Path> = match durability {
+                    Durability::Process => Vec::new(),
+                    Durability::Power => expected.iter().map(Path::new).collect(),
+                };
+                assert_eq!(*synced.lock().unwrap(), expected, "{dir}, {durability:?}");
+            }
+        }
+        let (disk, _) = watched(Some(Call::SyncDir));
+        let store = Store::with_disk(Arc::new(disk), Durability::Power, Temporaries::Locked);
+        assert!(store.make_folder(Path::new("n")).is_err());
+        // The file system's own calls.
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("n/m");
+        Store::new(Durability::Power).make_folder(&path).unwrap();
+        assert!(path.is_dir());
     }
 
     #[test]
