@@ -4,10 +4,9 @@ use std::{collections::BTreeSet, env, fs, hint::black_box, path::Path, process};
 
 use ostia_emit::lang::Language;
 use ostia_forge::{
-    bulk::{self, Bulk},
-    row::Outcome,
-    spec::{Output, Spec},
-    store::{Durability, Store},
+    find::Sources,
+    spec::{JobSpec, Output, Spec},
+    threads as plain,
 };
 use ostia_hash::{
     create::{Options, create},
@@ -194,10 +193,10 @@ fn folders(folder: &Path, rounds: usize, gates: &mut Gates, told: &mut Told<'_>)
     let cores = std::thread::available_parallelism().map_or(1, Into::into);
     let bulk = |threads: usize, outputs: &[Output], out: Option<&Path>| -> Result<f64, String> {
         let spec = Spec { outputs: BTreeSet::from_iter(outputs.iter().copied()), ..Spec::default() };
-        let bulk = Bulk { dir: dir.clone(), recursive: false, out: out.map(Path::to_owned), spec, threads };
-        let keeper = Store::new(Durability::Process);
-        let summary = bulk::run(&bulk, &keeper, &Alone, &|_| ()).map_err(|error| error.to_string())?;
-        let failed = summary.rows.len() - summary.count(Outcome::Done);
+        let sources = Sources::Folder { dir: dir.clone(), recursive: false, include: vec![], exclude: vec![] };
+        let job = JobSpec { sources, out: out.map(Path::to_owned), set: spec, ..JobSpec::default() };
+        let summary = plain::run(&job, threads, &Alone, &|_| ()).map_err(|error| error.to_string())?;
+        let failed = summary.totals.counts.found - summary.totals.counts.done;
         if failed > 0 {
             return Err(format!("{failed} sets of {} failed", dir.display()));
         }

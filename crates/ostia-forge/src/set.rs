@@ -126,6 +126,11 @@ pub enum SetError {
         /// What there is.
         budget: u64,
     },
+    /// Its file is much longer than when it was found.
+    Grew {
+        /// The input.
+        path: PathBuf,
+    },
     /// The run was ended before the set was done.
     Ended {
         /// The input.
@@ -183,11 +188,14 @@ impl fmt::Display for SetError {
             }
             SetError::Memory { path, needs, budget } => write!(
                 f,
-                "{}: takes about {} MiB, and all sets together may take {}; allow more with --memory",
+                "{}: takes about {} KiB, and all sets together may take {}; allow more with --memory",
                 path.display(),
-                needs.div_ceil(1 << 20),
-                budget >> 20
+                needs.div_ceil(1 << 10),
+                budget >> 10
             ),
+            SetError::Grew { path } => {
+                write!(f, "{}: has grown since it was found; run again when it is complete", path.display())
+            }
             SetError::Ended { path } => write!(f, "{}: not done, the run was ended", path.display()),
             SetError::Emit(error) => error.fmt(f),
             SetError::Store(error) => error.fmt(f),

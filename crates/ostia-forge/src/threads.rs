@@ -17,13 +17,13 @@ use std::{
 use ostia_hash::search::Watch;
 
 use crate::{
-    disk::{Disk, RealDisk},
+    disk::RealDisk,
     find::{Found, Walk},
     job::{JobError, Summary, account::Account, batch::said, keeper::Ended, umbrella_files, window::Waiting},
     lock::FolderLock,
     names::{self, Claims},
     row::{Outcome, Row},
-    set::{self, SetError, Times, forge, load},
+    set::{self, SetError, Times, forge, languages, load},
     spec::JobSpec,
     store::{Store, Temporaries},
 };
@@ -50,7 +50,7 @@ pub fn run(
     }
     let mut lock = None;
     if let Some(out) = &spec.out {
-        RealDisk.make_dirs(out).map_err(|why| JobError::Out { dir: out.clone(), why })?;
+        run.store.make_folder(out).map_err(|why| JobError::Out { dir: out.clone(), why })?;
         lock = Some(FolderLock::take(out).map_err(JobError::Lock)?);
         // What a killed run left behind goes before this one begins.
         run.store.sweep_locked(out).map_err(JobError::Store)?;
@@ -63,6 +63,8 @@ pub fn run(
     Ok(Summary {
         totals: run.account.totals(),
         umbrellas,
+        stale: Vec::new(),
+        trouble: None,
         is_cancelled: watch.stopped(),
         has_failed,
         elapsed: begun.elapsed(),
@@ -174,7 +176,9 @@ impl Run<'_> {
             && !self.watch.stopped()
             && !self.has_failed.load(Ordering::Relaxed)
         {
-            for artifact in umbrella_files(&self.spec.set, &self.account.names()) {
+            let split = self.spec.set.split;
+            let files = |language| umbrella_files(language, &self.account.names(), split);
+            for artifact in languages(&self.spec.set).flat_map(files) {
                 let path = out.join(&artifact.name);
                 self.store.put(&path, &artifact.bytes).map_err(JobError::Store)?;
                 umbrellas.push(path);

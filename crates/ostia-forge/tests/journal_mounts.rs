@@ -157,20 +157,3 @@ fn a_journal_is_read_in_a_read_only_folder_and_not_written() {
     }
     assert!(FolderLock::take(disk.path()).is_err());
 }
-
-#[test]
-fn a_journal_that_cannot_be_written_any_more_is_told_of() {
-    let Some(disk) = Mount::new("size=8m") else { return };
-    let lock = FolderLock::take(disk.path()).unwrap();
-    let mut journal = Journal::open(&lock, false).unwrap();
-    journal.begin(&info()).unwrap();
-    drop((journal, lock));
-    // Nobody gets a lock in a read-only folder: it stands in another, and a link leads from there.
-    let room = tempfile::tempdir().unwrap();
-    std::os::unix::fs::symlink(disk.path().join(FILE), room.path().join(FILE)).unwrap();
-    disk.read_only();
-    let lock = FolderLock::take(room.path()).unwrap();
-    let error = Journal::open(&lock, false).and_then(|mut journal| journal.begin(&info())).unwrap_err();
-    assert!(matches!(error.trouble, Trouble::ReadOnly(_)), "{error}");
-    assert!(error.to_string().contains("make the folder writable"), "{error}");
-}

@@ -43,6 +43,7 @@ pub struct Builder {
     topology: Option<Topology>,
     nodes: Nodes,
     workers: Option<NonZeroUsize>,
+    workers_total: Option<NonZeroUsize>,
     threads: Option<NonZeroUsize>,
     backend: Backend,
     ops_max: usize,
@@ -70,6 +71,7 @@ impl Builder {
             topology: None,
             nodes: Nodes::All,
             workers: None,
+            workers_total: None,
             threads: None,
             backend: Backend::Auto,
             ops_max: 65_536,
@@ -111,6 +113,13 @@ impl Builder {
     /// How many workers of each node run at a time; unless told otherwise, as many as it has CPUs.
     pub fn workers_per_node(mut self, workers: usize) -> Builder {
         self.workers = NonZeroUsize::new(workers.clamp(1, 1024));
+        self
+    }
+
+    /// How many workers all nodes have together, spread evenly; where they are fewer than the nodes, only as many nodes
+    /// are used. Takes the place of [`Builder::workers_per_node`].
+    pub fn workers_total(mut self, workers: usize) -> Builder {
+        self.workers_total = NonZeroUsize::new(workers.max(1));
         self
     }
 
@@ -229,14 +238,22 @@ impl Builder {
             Some(topology) => topology.clone(),
             None => Topology::detect()?,
         };
-        let chosen = choose(&topology, &self.nodes)?;
+        let mut chosen = choose(&topology, &self.nodes)?;
+        if let Some(total) = self.workers_total {
+            chosen.truncate(total.get());
+        }
+        let count = chosen.len();
         ostia_os::forks::watch()?;
         // The nodes are those of one machine.
         #[cfg(feature = "sim")]
         let kernel = self.sim.map(ostia_port::sim::Kernel::new);
         let mut nodes = Vec::with_capacity(chosen.len());
         for (index, (id, cpus)) in chosen.into_iter().enumerate() {
-            let workers = self.workers.map_or(cpus.len(), NonZeroUsize::get);
+            let workers = match self.workers_total {
+                // The first ones have what is left over.
+                Some(total) => (total.get() / count + usize::from(index < total.get() % count)).min(1024),
+                None => self.workers.map_or(cpus.len(), NonZeroUsize::get),
+            };
             let threads = self.threads.map_or(workers, NonZeroUsize::get).max(workers);
             let builder = Port::builder()
                 .name(&format!("{}-n{id}", self.name))

@@ -53,6 +53,17 @@ impl Language {
     pub fn from_name(name: &str) -> Option<Language> {
         Language::ALL.into_iter().find(|l| l.name() == name)
     }
+
+    /// What the name of the file ends in by which a table is known to the file for all tables; `split` is about C.
+    pub fn extension(self, split: bool) -> &'static str {
+        match self {
+            Language::C if split => "c",
+            Language::C => "h",
+            Language::Cpp => "hpp",
+            Language::Rust => "rs",
+            Language::Python => "py",
+        }
+    }
 }
 
 /// What is to be written.

@@ -26,10 +26,11 @@ use super::{
     account::Due,
     keeper::Ended,
     slices::{SetWatch, Slices},
-    window::Waiting,
+    window::{SMALL, Waiting},
 };
 use crate::{
     digest::Digest,
+    disk::TooLarge,
     input::{MAX_BYTES, ReadError},
     journal::{Known, OutputFile},
     row::{CoverageRow, Outcome, Row},
@@ -48,6 +49,8 @@ struct Set {
     times: Times,
     content: Option<Digest>,
     bytes_in: Option<u64>,
+    /// The length of its file as the walk saw it.
+    found: u64,
     at: At,
 }
 
@@ -66,8 +69,8 @@ enum At {
 
 impl Set {
     fn new(waiting: Waiting) -> Set {
-        let Waiting { due, name, .. } = waiting;
-        Set { due, name, times: Times::default(), content: None, bytes_in: None, at: At::Begin }
+        let Waiting { due, name, bytes } = waiting;
+        Set { due, name, times: Times::default(), content: None, bytes_in: None, found: bytes, at: At::Begin }
     }
 
     fn path(&self) -> &Path {
@@ -136,18 +139,19 @@ struct ReadOne {
 /// Reads the sets, and finds those that need not be made again.
 async fn read(job: &Arc<Shared>, sets: &mut [Set]) {
     let paths: Vec<PathBuf> = sets.iter().map(|set| set.path().to_owned()).collect();
+    let lengths: Vec<u64> = sets.iter().map(|set| set.found).collect();
     let here = Arc::clone(job);
     let read = offload(move || {
         let known = here.known_of(&paths);
-        let one = |(path, known): (&PathBuf, Option<Known>)| {
+        let one = |((path, length), known): ((&PathBuf, u64), Option<Known>)| {
             let begun = Instant::now();
-            let read = catch_unwind(AssertUnwindSafe(|| read_one(&here, path, known)));
+            let read = catch_unwind(AssertUnwindSafe(|| read_one(&here, path, length, known)));
             let failed =
                 |error| ReadOne { at: At::Failed(error), content: None, bytes: None, time: Duration::ZERO };
             let read = read.unwrap_or_else(|panic| failed(panicked(path, &*panic)));
             ReadOne { time: begun.elapsed(), ..read }
         };
-        paths.iter().zip(known).map(one).collect::<Vec<_>>()
+        paths.iter().zip(lengths).zip(known).map(one).collect::<Vec<_>>()
     });
     match read.await {
         Ok(read) => {
@@ -162,25 +166,32 @@ async fn read(job: &Arc<Shared>, sets: &mut [Set]) {
     }
 }
 
-fn read_one(job: &Shared, path: &Path, known: Option<Known>) -> ReadOne {
+fn read_one(job: &Shared, path: &Path, length: u64, known: Option<Known>) -> ReadOne {
     let failed = |error| ReadOne { at: At::Failed(error), content: None, bytes: None, time: Duration::ZERO };
     if job.is_cancelled() {
         return failed(SetError::Ended { path: path.to_owned() });
     }
-    let bytes = match job.disk.read(path, MAX_BYTES) {
+    // Memory was granted for the length that was found.
+    let most = MAX_BYTES.min(length.saturating_mul(2).max(SMALL));
+    let bytes = match job.disk.read(path, most) {
         Ok(bytes) => bytes,
-        Err(why) => return failed(SetError::Read(ReadError { path: path.to_owned(), why: why.into() })),
+        Err(why) if most < MAX_BYTES && TooLarge::of(&why).is_some() => {
+            return failed(SetError::Grew { path: path.to_owned() });
+        }
+        Err(why) => {
+            return failed(SetError::Read(ReadError { path: path.to_owned(), why: why.into() }));
+        }
     };
     let mut read =
         ReadOne { at: At::Begin, content: None, bytes: Some(bytes.len() as u64), time: Duration::ZERO };
-    if let Some(records) = &job.records {
+    if job.records.is_some() || job.spec.check {
         let content = job.content(&bytes);
         read.content = Some(content);
         let is_known = known.is_some();
         let same = known.filter(|known| {
             known.outcome == Outcome::Done
                 && known.content == Some(content)
-                && known.options == records.options
+                && known.options == job.options
                 && job.is_in_place(known)
         });
         if let Some(known) = same {
@@ -228,6 +239,10 @@ async fn forge(job: &Shared, set: &mut Set, bytes: Vec<u8>) -> Result<(Box<Row>,
     let outputs = spec.outputs.iter().filter(|_| job.spec.out.is_some());
     // A search for the best table that was ended by its time has a table to give; all else that is ended has none.
     let was_searched = created.report.tried.last().is_some_and(|last| last.ended != Search::Stopped);
+    if !was_searched {
+        // With more time there may be a better one: the next run is to look again.
+        set.content = None;
+    }
     for output in outputs {
         breathe().await;
         if if was_searched { watch.stopped() } else { watch.abandoned() } {
@@ -306,10 +321,11 @@ fn store_one(
     artifacts: &[Artifact],
 ) -> Result<Vec<OutputFile>, SetError> {
     let mut outputs = Vec::with_capacity(artifacts.len());
+    if job.is_cancelled() {
+        return Err(SetError::Ended { path: path.to_owned() });
+    }
+    // From here on all of them, or those of an earlier run would stand beside those of this one.
     for artifact in artifacts {
-        if job.is_cancelled() {
-            return Err(SetError::Ended { path: path.to_owned() });
-        }
         job.store.put(&out.join(&artifact.name), &artifact.bytes).map_err(SetError::Store)?;
         let (name, len) = (artifact.name.clone(), artifact.bytes.len() as u64);
         outputs.push(OutputFile { name, len, digest: Digest::of(&artifact.bytes) });

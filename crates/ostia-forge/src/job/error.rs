@@ -28,8 +28,6 @@ pub enum JobError {
         /// Those that are.
         nodes: Vec<u32>,
     },
-    /// The specification cannot be written down.
-    Spec(String),
     /// The file with the values.
     Values(ReadError),
     /// The folder for the outputs cannot be made.
@@ -45,6 +43,8 @@ pub enum JobError {
     Journal(JournalError),
     /// A file for all tables, or what an earlier run left behind.
     Store(StoreError),
+    /// A file that is to name all tables is there, and is none of ours.
+    Foreign(PathBuf),
     /// Part of the job was ended with the runtime, or panicked: then what it said.
     Lost(Option<String>),
 }
@@ -68,12 +68,17 @@ impl fmt::Display for JobError {
                 let nodes: Vec<String> = nodes.iter().map(u32::to_string).collect();
                 write!(f, "there is no node {node}; the nodes are {}", nodes.join(", "))
             }
-            JobError::Spec(why) => write!(f, "the job cannot be written down: {why}"),
             JobError::Values(error) => error.fmt(f),
             JobError::Out { dir, why } => write!(f, "{}: the folder cannot be made: {why}", dir.display()),
             JobError::Lock(error) => error.fmt(f),
             JobError::Journal(error) => error.fmt(f),
             JobError::Store(error) => error.fmt(f),
+            JobError::Foreign(path) => write!(
+                f,
+                "{}: is to name all tables, and is there already with other content than ours; move it, or choose \
+                 another --out",
+                path.display()
+            ),
             JobError::Lost(None) => write!(f, "the job was ended with its runtime"),
             JobError::Lost(Some(what)) => {
                 write!(f, "the job panicked, which is a defect of Ostia: {what}")

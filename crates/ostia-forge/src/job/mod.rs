@@ -22,6 +22,7 @@ mod error;
 mod events;
 pub(crate) mod keeper;
 mod memory;
+mod records;
 mod slices;
 mod walker;
 pub(crate) mod window;
@@ -35,7 +36,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ostia_emit::{lang::Artifact, umbrella};
+use ostia_emit::{
+    lang::{Artifact, Language},
+    umbrella,
+};
 use ostia_rt::{
     Handle, JoinHandle, Limiter, Placement, Scope, offload,
     sync::{
@@ -47,8 +51,9 @@ use ostia_rt::{
 use self::{
     account::{Account, Due},
     events::Board,
-    keeper::{Ended, Records},
+    keeper::Ended,
     memory::Memory,
+    records::Records,
     walker::Walker,
     window::{BatchLimits, Waiting, Window},
 };
@@ -60,11 +65,12 @@ pub use self::{
 use crate::{
     digest::Digest,
     disk::{Disk, RealDisk},
+    find::Sources,
     input::{MAX_BYTES, ReadError},
-    journal::{Counts as RecordedCounts, How, Journal, Known, RunInfo},
+    journal::{Counts as RecordedCounts, How, Known, RunInfo},
     lock::FolderLock,
     set::languages,
-    spec::{JobSpec, NodePolicy, Spec, ValueSource},
+    spec::{JobSpec, NodePolicy, ValueSource},
     store::{Durability, Store, Temporaries},
 };
 
@@ -74,6 +80,8 @@ const WINDOW: usize = 4096;
 const BATCH: BatchLimits = BatchLimits { sets: 32, bytes: 128 << 10 };
 /// Batches under way for each worker: one that computes, and one that reads or stores meanwhile.
 const BATCHES_PER_WORKER: usize = 2;
+/// More than these would wait for each other only.
+const CONCURRENCY_MAX: usize = 1 << 16;
 /// Events that may wait for who listens.
 const EVENTS: usize = 64;
 /// How many of the sets that are solved now are told of.
@@ -174,7 +182,7 @@ impl Job {
 }
 
 /// What a job came to.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Debug)]
 pub struct Summary {
     /// The sums of all rows.
     pub totals: Totals,
@@ -184,6 +192,10 @@ pub struct Summary {
     pub is_cancelled: bool,
     /// True when it ended before it was done because so many sets had failed.
     pub has_failed: bool,
+    /// Files that name all tables and are not as they would be made: of a job that only checks.
+    pub stale: Vec<PathBuf>,
+    /// What went wrong beside the sets, such as a journal that takes no more rows; the sums are true all the same.
+    pub trouble: Option<JobError>,
     /// Wall-clock time.
     pub elapsed: Duration,
 }
@@ -244,6 +256,8 @@ struct Shared {
     store: Store,
     /// None where nothing is stored.
     records: Option<Records>,
+    /// The digest of what is asked for.
+    options: Digest,
     /// The bytes of the file with the values, if there is one.
     values: Option<Vec<u8>>,
 }
@@ -266,16 +280,18 @@ impl Shared {
         let nothing = || paths.iter().map(|_| None).collect();
         let Some(records) = self.records.as_ref().filter(|_| !self.spec.force) else { return nothing() };
         // A journal that cannot be read knows nothing; it will not take a row either, and that ends the job.
-        let names: Vec<&Path> = paths.iter().map(|path| records.name(path)).collect();
-        records.journal().known_of(&names).unwrap_or_else(|_| nothing())
+        records.known_of(paths).unwrap_or_else(|_| nothing())
     }
 
     /// Whether the outputs of a set are as they were stored.
     fn is_in_place(&self, known: &Known) -> bool {
         let Some(out) = &self.spec.out else { return false };
         known.outputs.iter().all(|output| {
-            let there = self.disk.digest(&out.join(&output.name));
+            let path = out.join(&output.name);
+            let there = self.disk.digest(&path);
+            // What cannot be made as safe as is asked for is made again.
             there.is_ok_and(|there| there.len == output.len && there.blake3 == output.digest.0)
+                && (self.spec.check || self.store.settle(&path).is_ok())
         })
     }
 }
@@ -317,33 +333,38 @@ async fn whole(
     let walked = walk.await.map_err(JobError::lost).and_then(|walked| walked);
     drop(ended);
     let kept = keeper.await.map_err(JobError::lost).and_then(|kept| kept);
+    let here = Arc::clone(&job);
+    let is_well = walked.is_ok() && kept.is_ok();
     // Who asks from here on asks too late: there is no set left that could be spared.
     let is_cut = sight.is_cancelled();
-    let umbrellas = match walked.and(kept) {
-        Ok(()) if is_cut => Ok(Vec::new()),
-        Ok(()) => finish(&job).await,
-        Err(error) => Err(error),
+    // It waits for the disk, and lets go of the journal, which does so too.
+    let closed = offload(move || {
+        let closed = close(&here, is_well, is_cut);
+        drop(here);
+        closed
+    });
+    let (umbrellas, stale, closed) = match closed.await {
+        Ok(closed) => closed,
+        Err(error) => (Vec::new(), Vec::new(), Err(JobError::lost(error))),
     };
-    // Whatever happened is written down, if that can be; what happened first is what is told.
-    let closed = close(&job, umbrellas.is_ok(), is_cut).await;
-    // The journal's last step waits for the disk.
     let _ = offload(move || drop((job, lock))).await;
-    let umbrellas = umbrellas?;
-    closed?;
     let has_failed = sight.has_failed.load(Ordering::Relaxed);
     Ok(Summary {
         totals: sight.account.totals(),
         umbrellas,
+        stale,
+        // What went wrong first is told.
+        trouble: walked.and(kept).and(closed).err(),
         is_cancelled: is_cut && !has_failed,
         has_failed,
         elapsed: begun.elapsed(),
     })
 }
 
-/// Makes the folder, takes its lock, and opens its journal.
+/// Makes the folder, takes its lock, and opens its journal; of a job that only checks, it looks at the journal.
 fn prepare(foundry: &Foundry, sight: Arc<Sight>, spec: JobSpec) -> Result<Prepared, JobError> {
     let disk = Arc::clone(&foundry.disk);
-    // First of all: what is not found needs no folder for what comes of it.
+    // First of all: where nothing is found nothing is made.
     let walker = Walker::new(&spec, &disk)?;
     let values = match &spec.set.values {
         Some(ValueSource::File(file)) => {
@@ -353,28 +374,44 @@ fn prepare(foundry: &Foundry, sight: Arc<Sight>, spec: JobSpec) -> Result<Prepar
         Some(ValueSource::Beside(_)) | None => None,
     };
     let store = Store::with_disk(Arc::clone(&disk), spec.durability, Temporaries::Locked);
+    let options = Digest(spec.set.digest());
     let (mut lock, mut records) = (None, None);
-    if let Some(out) = &spec.out {
-        disk.make_dirs(out).map_err(|why| JobError::Out { dir: out.clone(), why })?;
-        if foundry.keeps_journal {
-            let taken = FolderLock::take(out).map_err(JobError::Lock)?;
+    match &spec.out {
+        None => {}
+        Some(_) if spec.check && !foundry.keeps_journal => {}
+        Some(out) if spec.check => records = Some(Records::read(out, options).map_err(JobError::Journal)?),
+        Some(out) => {
+            store.make_folder(out).map_err(|why| JobError::Out { dir: out.clone(), why })?;
+            if foundry.keeps_journal {
+                lock = Some(FolderLock::take(out).map_err(JobError::Lock)?);
+            }
             store.sweep_locked(out).map_err(JobError::Store)?;
-            let mut journal =
-                Journal::open(&taken, spec.durability == Durability::Power).map_err(JobError::Journal)?;
-            let info = RunInfo {
-                job: serde_json::to_string(&spec).map_err(|why| JobError::Spec(why.to_string()))?,
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                threads: sight.nodes.iter().map(|node| node.workers as u32).sum(),
-                nodes: sight.nodes.len() as u32,
-            };
-            let run = journal.begin(&info).map_err(JobError::Journal)?;
-            records = Some(Records::new(journal, run, Digest(spec.set.digest()), &spec.sources));
-            lock = Some(taken);
-        } else {
-            store.sweep_locked(out).map_err(JobError::Store)?;
+            if let Some(lock) = &lock {
+                let info = RunInfo {
+                    job: told(&spec),
+                    version: env!("CARGO_PKG_VERSION").to_owned(),
+                    threads: sight.nodes.iter().map(|node| node.workers as u32).sum(),
+                    nodes: sight.nodes.len() as u32,
+                };
+                let durable = spec.durability == Durability::Power;
+                records =
+                    Some(Records::write(lock, out, durable, &info, options).map_err(JobError::Journal)?);
+            }
         }
     }
-    Ok(Prepared { shared: Shared { sight, spec, disk, store, records, values }, walker, lock })
+    Ok(Prepared { shared: Shared { sight, spec, disk, store, records, options, values }, walker, lock })
+}
+
+/// What is written down of a job: all of it but the paths of a list, which may be millions.
+fn told(spec: &JobSpec) -> String {
+    let sources = match &spec.sources {
+        Sources::List(_) => Sources::List(Vec::new()),
+        sources => sources.clone(),
+    };
+    let spec = JobSpec { sources, ..spec.clone() };
+    // A path that is not UTF-8 has no place in JSON; the set it leads to is made all the same.
+    serde_json::to_string(&spec)
+        .unwrap_or_else(|why| serde_json::json!({ "untold": why.to_string() }).to_string())
 }
 
 /// Takes the sets from the walk to their batches, until the last of these has handed on its rows.
@@ -387,10 +424,10 @@ async fn dispatch(
     let workers: usize = job.sight.nodes.iter().map(|node| node.workers).sum();
     let concurrency = match job.spec.concurrency {
         0 => workers * BATCHES_PER_WORKER,
-        asked => asked,
+        asked => asked.min(CONCURRENCY_MAX),
     };
     let slots = Arc::new(Semaphore::new(concurrency));
-    let memory = Memory::new(job.spec.memory);
+    let memory = Memory::new(job.spec.memory, &job.spec.set);
     let limits = BatchLimits { bytes: memory.together(BATCH.bytes), ..BATCH };
     let batches = Scope::new("batches of a job");
     let mut window = Window::default();
@@ -408,8 +445,7 @@ async fn dispatch(
             sets.into_iter().for_each(|set| window.push(set));
         }
         let batch = window.batch(limits, concurrency);
-        let bytes = batch.iter().map(|set| set.bytes).sum();
-        let share = match memory.take(bytes).await {
+        let share = match memory.take(&batch).await {
             Ok(share) => share,
             Err(needs) => {
                 let rows = batch.into_iter().map(|set| memory.refuse(set, needs));
@@ -499,44 +535,83 @@ impl Shared {
     }
 }
 
-/// Stores the files that name all tables.
-async fn finish(job: &Arc<Shared>) -> Result<Vec<PathBuf>, JobError> {
-    if job.spec.out.is_none() || job.spec.check {
-        return Ok(Vec::new());
+/// What is done at the end, on a thread that may wait: gone sets are forgotten, the files that name all tables are put in
+/// place, or looked at, and how the run ended is written down. Gives those files, those that are stale, and whether
+/// all of it was done. `is_cut`: the job was ended before its last set.
+fn close(job: &Shared, is_well: bool, is_cut: bool) -> (Vec<PathBuf>, Vec<PathBuf>, Result<(), JobError>) {
+    let (mut umbrellas, mut stale) = (Vec::new(), Vec::new());
+    let mut done = Ok(());
+    // Where there are more tables to come, those that are there do not name all.
+    if let Some(out) = job.spec.out.as_ref().filter(|_| is_well && !is_cut) {
+        done = job.name_all(out, &mut umbrellas, &mut stale);
     }
-    let here = Arc::clone(job);
-    let stored = offload(move || {
-        let mut umbrellas = Vec::new();
-        for artifact in umbrella_files(&here.spec.set, &here.sight.account.names()) {
-            let path = here.spec.out.iter().map(|out| out.join(&artifact.name)).collect::<PathBuf>();
-            here.store.put(&path, &artifact.bytes).map_err(JobError::Store)?;
-            umbrellas.push(path);
-        }
-        Ok(umbrellas)
-    });
-    stored.await.map_err(JobError::lost)?
-}
-
-/// Writes down how the run ended: `is_cut` when that was before all of it was done.
-async fn close(job: &Shared, is_well: bool, is_cut: bool) -> Result<(), JobError> {
-    let Some(records) = &job.records else { return Ok(()) };
-    let Counts { found, done, unchanged, failed, stopped } = job.sight.account.counts();
-    let counts = RecordedCounts { found, done, failed, stopped, skipped: unchanged };
+    let Some(records) = &job.records else { return (umbrellas, stale, done) };
+    let Counts { found, done: made, unchanged, failed, stopped } = job.sight.account.counts();
+    let counts = RecordedCounts { found, done: made, failed, stopped, skipped: unchanged };
     let how = match is_cut {
         true if job.sight.has_failed.load(Ordering::Relaxed) => How::Failed,
         true => How::Interrupted,
-        false if is_well && failed == 0 && stopped == 0 => How::Done,
+        false if is_well && done.is_ok() && failed == 0 && stopped == 0 => How::Done,
         false => How::Failed,
     };
-    if is_well && !is_cut {
-        records.forget_gone(Arc::clone(&job.disk)).await?;
-    }
-    let run = records.run;
-    records.with(move |journal| journal.finish(run, &counts, how)).await
+    let finished = records.finish(&counts, how).map_err(JobError::Journal);
+    (umbrellas, stale, done.and(finished))
 }
 
-/// The files that name all tables.
-pub(crate) fn umbrella_files(spec: &Spec, names: &[String]) -> Vec<Artifact> {
+impl Shared {
+    /// Puts the files that name all tables in place; of a job that only checks, finds those that are stale.
+    fn name_all(
+        &self,
+        out: &Path,
+        umbrellas: &mut Vec<PathBuf>,
+        stale: &mut Vec<PathBuf>,
+    ) -> Result<(), JobError> {
+        if let Some(records) = &self.records {
+            records.forget_gone(out, &*self.disk).map_err(JobError::Journal)?;
+        }
+        for language in languages(&self.spec.set) {
+            // All that are in the folder, whoever made them; without a journal, those of this run.
+            let names = match &self.records {
+                Some(records) => {
+                    records.tables(language.extension(self.spec.set.split)).map_err(JobError::Journal)?
+                }
+                None => self.sight.account.names(),
+            };
+            for artifact in umbrella_files(language, &names, self.spec.set.split) {
+                let path = out.join(&artifact.name);
+                if self.spec.check {
+                    if !self.disk.holds(&path, &artifact.bytes).unwrap_or(false) {
+                        stale.push(path);
+                    }
+                    continue;
+                }
+                self.may_replace(&path)?;
+                self.store.put(&path, &artifact.bytes).map_err(JobError::Store)?;
+                umbrellas.push(path);
+            }
+        }
+        Ok(())
+    }
+
+    /// A file of such a common name may be somebody's own: what we made says so in its first line.
+    fn may_replace(&self, path: &Path) -> Result<(), JobError> {
+        const MARK: &[u8] = b"generated by Ostia";
+        match self.disk.read(path, MAX_BYTES) {
+            Ok(bytes) => {
+                let first = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+                match first.windows(MARK.len()).any(|part| part == MARK) {
+                    true => Ok(()),
+                    false => Err(JobError::Foreign(path.to_owned())),
+                }
+            }
+            // What is not there, or cannot be read, is told by the store.
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+/// The files that name all tables, for a language.
+pub(crate) fn umbrella_files(language: Language, names: &[String], split: bool) -> Vec<Artifact> {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    languages(spec).flat_map(|language| umbrella::emit(language, &names, spec.split)).collect()
+    umbrella::emit(language, &names, split)
 }

@@ -10,7 +10,7 @@ use std::{
 use rusqlite::{Connection, OpenFlags, params};
 
 use super::{
-    Counts, FILE, How, JournalError, Recorded, Run, RunId, RunInfo, Trouble,
+    Counts, FILE, How, JournalError, Known, Recorded, Run, RunId, RunInfo, Trouble,
     path::resolved,
     schema::{self, COLUMNS, Columns, Kind},
 };
@@ -116,6 +116,24 @@ impl Reader {
             statement.query_map([], run)?.collect::<rusqlite::Result<_>>()
         };
         all().map_err(|why| JournalError::of_sqlite(&self.path, &why))
+    }
+
+    /// As [`Journal::known_of`](super::Journal::known_of).
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn known_of(&self, paths: &[impl AsRef<Path>]) -> Result<Vec<Option<Known>>, JournalError> {
+        let known = schema::known_of(&self.connection, paths);
+        known.map_err(|why| JournalError::of_sqlite(&self.path, &why))
+    }
+
+    /// As [`Journal::tables`](super::Journal::tables).
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn tables(&self, extension: &str) -> Result<Vec<String>, JournalError> {
+        let tables = schema::tables(&self.connection, extension);
+        tables.map_err(|why| JournalError::of_sqlite(&self.path, &why))
     }
 
     /// All sets, or those with one outcome, in the order of their paths; a few at a time are in memory. Each batch

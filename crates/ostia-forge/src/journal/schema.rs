@@ -3,12 +3,12 @@
 use std::{borrow::Cow, path::Path};
 
 use rusqlite::{
-    Connection, Row as SqlRow,
+    Connection, OptionalExtension, Row as SqlRow,
     types::{FromSql, Value},
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Entry, JournalError, OutputFile, Recorded, RunId, Trouble, path};
+use super::{Entry, JournalError, Known, OutputFile, Recorded, RunId, Trouble, path, path::key};
 use crate::{
     digest::Digest,
     row::{Outcome, Row, TableRow},
@@ -279,4 +279,41 @@ pub(super) fn outputs(
         Ok(OutputFile { name: columns.take()?, len: columns.number()?, digest: columns.digest()? })
     };
     statement.query_map([set_row], file)?.collect()
+}
+
+/// What is known of sets, in their order.
+pub(super) fn known_of(
+    connection: &Connection,
+    paths: &[impl AsRef<Path>],
+) -> rusqlite::Result<Vec<Option<Known>>> {
+    let mut row =
+        connection.prepare("SELECT id, outcome, name, keys, content, options FROM set_row WHERE key = ?1")?;
+    let mut files = connection.prepare(OUTPUTS)?;
+    let mut known_of = |path: &Path| {
+        let found = row.query_row([key(path)], |row| {
+            let mut columns = Columns::of(row);
+            let id = columns.take::<i64>()?;
+            let known = Known {
+                outcome: columns.named(Outcome::from_name)?,
+                name: columns.take()?,
+                keys: columns.take::<Option<i64>>()?.map(i64::cast_unsigned),
+                content: columns.take::<Option<[u8; 32]>>()?.map(crate::digest::Digest),
+                options: columns.digest()?,
+                outputs: Vec::new(),
+            };
+            Ok((id, known))
+        });
+        let Some((id, known)) = found.optional()? else { return Ok(None) };
+        Ok(Some(Known { outputs: outputs(&mut files, id)?, ..known }))
+    };
+    paths.iter().map(|path| known_of(path.as_ref())).collect()
+}
+
+/// The identifiers of all sets that are done and have an output of that name and extension, sorted.
+pub(super) fn tables(connection: &Connection, extension: &str) -> rusqlite::Result<Vec<String>> {
+    let mut statement = connection.prepare(
+        "SELECT DISTINCT set_row.name FROM set_row JOIN output ON output.set_row = set_row.id \
+         WHERE set_row.outcome = 'done' AND output.name = set_row.name || '.' || ?1 ORDER BY set_row.name",
+    )?;
+    statement.query_map([extension], |row| row.get(0))?.collect()
 }

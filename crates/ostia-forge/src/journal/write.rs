@@ -6,16 +6,15 @@ use std::{
 };
 
 use rusqlite::{
-    Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params, params_from_iter,
-    types::Value,
+    Connection, OpenFlags, Transaction, TransactionBehavior, params, params_from_iter, types::Value,
 };
 
 use super::{
     Counts, Entry, FILE, How, JournalError, Known, RunId, RunInfo, Trouble,
     path::{key, resolved, restored},
-    schema::{self, COLUMNS, Columns, Kind, integer, outputs},
+    schema::{self, COLUMNS, Kind, integer},
 };
-use crate::{lock::FolderLock, row::Outcome};
+use crate::lock::FolderLock;
 
 // Two runs are told apart by the folder's lock, at once. This is for a reader in a folder without WAL, which holds up a
 // writer for a page of rows, and for people's own tools.
@@ -158,29 +157,15 @@ impl Journal {
     /// # Errors
     /// When the journal cannot be read.
     pub fn known_of(&self, paths: &[impl AsRef<Path>]) -> Result<Vec<Option<Known>>, JournalError> {
-        self.read(|connection| {
-            let mut row = connection
-                .prepare("SELECT id, outcome, name, keys, content, options FROM set_row WHERE key = ?1")?;
-            let mut files = connection.prepare(schema::OUTPUTS)?;
-            let mut known_of = |path: &Path| {
-                let found = row.query_row([key(path)], |row| {
-                    let mut columns = Columns::of(row);
-                    let id = columns.take::<i64>()?;
-                    let known = Known {
-                        outcome: columns.named(Outcome::from_name)?,
-                        name: columns.take()?,
-                        keys: columns.take::<Option<i64>>()?.map(i64::cast_unsigned),
-                        content: columns.take::<Option<[u8; 32]>>()?.map(crate::digest::Digest),
-                        options: columns.digest()?,
-                        outputs: Vec::new(),
-                    };
-                    Ok((id, known))
-                });
-                let Some((id, known)) = found.optional()? else { return Ok(None) };
-                Ok(Some(Known { outputs: outputs(&mut files, id)?, ..known }))
-            };
-            paths.iter().map(|path| known_of(path.as_ref())).collect()
-        })
+        self.read(|connection| schema::known_of(connection, paths))
+    }
+
+    /// The identifiers of all sets that are done and have an output `NAME.extension`, sorted.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn tables(&self, extension: &str) -> Result<Vec<String>, JournalError> {
+        self.read(|connection| schema::tables(connection, extension))
     }
 
     /// Paths of recorded sets in their order, at most `limit`, beginning behind `after`. To find those that are no

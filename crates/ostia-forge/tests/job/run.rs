@@ -95,6 +95,11 @@ pub(crate) fn run_and_do(
         }
     };
     let result = world.run_until(job.end()).unwrap_or_else(|stuck| panic!("{stuck}"));
+    // What went wrong beside the sets is an error here, whether there are sums or not.
+    let result = result.and_then(|mut summary| match summary.trouble.take() {
+        Some(trouble) => Err(trouble),
+        None => Ok(summary),
+    });
     let time = world.kernel().now() - begun;
     if !was_shut {
         // What the job began has nothing left to do but to end.

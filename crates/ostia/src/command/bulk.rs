@@ -19,8 +19,10 @@ use ostia_forge::{
 use ostia_os::topology::Topology;
 use ostia_rt::{
     Runtime,
+    io::AsyncWrite,
     metrics::Snapshot,
     signals::{Ending, ShutdownSignal, shutdown_signal},
+    stdio::stdout,
     time::{Sleep, sleep},
 };
 use serde_json::json;
@@ -36,6 +38,8 @@ use crate::{
 
 /// Events that are taken before the panel and the signals are looked at again.
 const EVENTS: usize = 16;
+/// How long a reader of the rows has for what is left when the end was asked for.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// How long what is under way may take when a job has ended.
 const DEADLINE: Duration = Duration::from_secs(5);
 
@@ -52,13 +56,17 @@ pub(crate) fn run(args: &BulkCreate) -> Result<(), Ended> {
         Engine::Runtime => on_runtime(args, spec)?,
         Engine::Threads => on_threads(args, &spec)?,
     };
-    tell(args, out.as_deref(), &told)?;
-    let counts = told.summary.totals.counts;
-    if told.summary.is_cancelled {
+    // What the run came to is told by its exit code also where nobody reads what is said.
+    let said = tell(args, out.as_deref(), &told);
+    let Summary { totals, stale, trouble, is_cancelled, .. } = told.summary;
+    if let Some(trouble) = trouble {
+        return Err(Ended::failed(trouble));
+    }
+    if is_cancelled {
         return Err(Ended::Interrupted);
     }
-    match counts.failed + counts.stopped {
-        0 => Ok(()),
+    match totals.counts.failed + totals.counts.stopped + stale.len() as u64 {
+        0 => said,
         _ => Err(Ended::Failed(None)),
     }
 }
@@ -142,9 +150,8 @@ fn runtime(args: &BulkCreate) -> Result<Runtime, Ended> {
     if let Some(nodes) = &args.nodes {
         builder = builder.nodes(nodes).map_err(refused)?;
     }
-    let nodes = topology.nodes().iter().filter(|node| !node.cpus().is_empty()).count().max(1);
     if args.shared.threads > 0 {
-        builder = builder.workers_per_node(args.shared.threads.div_ceil(nodes));
+        builder = builder.workers_total(args.shared.threads);
     }
     builder.topology(topology).build().map_err(refused)
 }
@@ -152,7 +159,8 @@ fn runtime(args: &BulkCreate) -> Result<Runtime, Ended> {
 fn on_runtime(args: &BulkCreate, spec: JobSpec) -> Result<Told, Ended> {
     let runtime = runtime(args)?;
     if !args.shared.quiet && !args.shared.json {
-        writeln!(io::stdout(), "{}: {}", runtime.backend(), runtime.threads())?;
+        // Who does not read it may still want the tables.
+        let _ = writeln!(io::stdout(), "{}: {}", runtime.backend(), runtime.threads());
     }
     let signal =
         shutdown_signal().map_err(|why| Ended::failed(format_args!("cannot listen for Ctrl-C: {why}")))?;
@@ -170,10 +178,18 @@ fn on_runtime(args: &BulkCreate, spec: JobSpec) -> Result<Told, Ended> {
 enum Next {
     Event(Option<Event>),
     Asked(Ending),
+    /// Rows were written, or nobody reads them any more.
+    Written,
     Tick,
 }
 
+/// Rows on their way to the standard output.
+type Writing = Pin<Box<dyn Future<Output = ()>>>;
+
 /// Shows a job's progress until it has ended.
+///
+/// Whoever reads the rows may be slow: then the job waits, and this goes on to hear of signals. Once the end was asked
+/// for, a reader has [`PATIENCE`] for what is left.
 async fn follow(
     args: &BulkCreate,
     mut job: Job,
@@ -182,6 +198,7 @@ async fn follow(
     let panel = Panel::new(args.shared.quiet || args.shared.json);
     let mut signal = pin!(signal);
     let mut ending = None;
+    let mut writing: Option<Writing> = None;
     let mut tick: Option<Pin<Box<Sleep>>> = panel.pace().map(|pace| Box::pin(sleep(pace)));
     loop {
         let next = {
@@ -192,7 +209,11 @@ async fn follow(
                 {
                     return Poll::Ready(Next::Asked(asked));
                 }
-                if let Poll::Ready(event) = event.as_mut().poll(cx) {
+                if let Some(rows) = &mut writing {
+                    if rows.as_mut().poll(cx).is_ready() {
+                        return Poll::Ready(Next::Written);
+                    }
+                } else if let Poll::Ready(event) = event.as_mut().poll(cx) {
                     return Poll::Ready(Next::Event(event));
                 }
                 match &mut tick {
@@ -207,17 +228,27 @@ async fn follow(
                 job.cancel();
                 panel.say(format_args!("{}: ending; once more ends at once", asked.signal()));
                 ending = Some(asked);
+                tick = Some(Box::pin(sleep(PATIENCE)));
             }
+            Next::Tick if ending.is_some() => break,
             Next::Tick => {
                 panel.draw(&job.view());
                 tick = panel.pace().map(|pace| Box::pin(sleep(pace)));
             }
+            Next::Written => writing = None,
             Next::Event(None) => break,
             Next::Event(Some(event)) => {
-                hear(args, event);
+                let mut lines = String::new();
+                hear(args, event, &mut lines);
                 for _ in 0..EVENTS {
                     let Some(event) = job.try_next() else { break };
-                    hear(args, event);
+                    hear(args, event, &mut lines);
+                }
+                if !lines.is_empty() {
+                    writing = Some(Box::pin(async move {
+                        // A reader that went away is noticed when the summary is written.
+                        let _ = stdout().write_all(lines.into_bytes()).await;
+                    }));
                 }
             }
         }
@@ -226,21 +257,21 @@ async fn follow(
     (job.end().await.map_err(refused), ending)
 }
 
-fn hear(args: &BulkCreate, event: Event) {
+/// The lines that an event is told by.
+fn hear(args: &BulkCreate, event: Event, lines: &mut String) {
     if let Event::Ended(rows) = event
         && args.shared.json
     {
-        let mut out = io::stdout().lock();
         for row in rows {
-            // A reader that went away is noticed when the summary is written.
-            let _ = writeln!(out, "{}", json_row(&row));
+            lines.push_str(&json_row(&row));
+            lines.push('\n');
         }
     }
 }
 
 fn refused(error: JobError) -> Ended {
     match error {
-        JobError::NoNode { .. } | JobError::Spec(_) => Ended::Usage(error.to_string()),
+        JobError::NoNode { .. } => Ended::Usage(error.to_string()),
         error => Ended::failed(error),
     }
 }
@@ -259,7 +290,7 @@ fn on_threads(args: &BulkCreate, spec: &JobSpec) -> Result<Told, Ended> {
 }
 
 fn tell(args: &BulkCreate, out_dir: Option<&Path>, told: &Told) -> Result<(), Ended> {
-    let Summary { totals, umbrellas, has_failed, elapsed, .. } = &told.summary;
+    let Summary { totals, umbrellas, stale, has_failed, elapsed, .. } = &told.summary;
     let counts = totals.counts;
     let files = totals.files + umbrellas.len() as u64;
     if args.shared.json {
@@ -282,14 +313,20 @@ fn tell(args: &BulkCreate, out_dir: Option<&Path>, told: &Told) -> Result<(), En
     if more > 0 {
         exit::tell(format_args!("and {more} more failures; --json tells all"));
     }
-    if *has_failed {
+    for path in stale {
+        exit::tell(format_args!("{}: does not name all tables; run without --check", path.display()));
+    }
+    if *has_failed && told.summary.trouble.is_none() {
         exit::tell("the run was ended because so many sets have failed; the next one goes on from here");
     }
     if args.shared.quiet {
         return Ok(());
     }
     let mut out = io::stdout().lock();
-    let also = [(counts.unchanged, "unchanged"), (counts.stopped, "interrupted")];
+    let also = [
+        (counts.unchanged, "unchanged"),
+        (counts.stopped, if *has_failed { "not begun" } else { "interrupted" }),
+    ];
     let also: String = also
         .iter()
         .filter(|(count, _)| *count > 0)
@@ -297,12 +334,13 @@ fn tell(args: &BulkCreate, out_dir: Option<&Path>, told: &Told) -> Result<(), En
         .collect();
     writeln!(
         out,
-        "{} of {} sets done, {} failed{also}: {} keys, {} attempts, every key verified, in {}",
+        "{} of {} sets done, {} failed{also}: {} keys, {} attempts{}, in {}",
         counts.done,
         counts.found,
         counts.failed,
         totals.keys,
         totals.attempts,
+        if counts.done > 0 { ", every key verified" } else { "" },
         time(*elapsed)
     )?;
     let [read, solve, render, store] = totals.times().map(time);

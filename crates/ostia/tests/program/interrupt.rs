@@ -155,7 +155,9 @@ mod signals {
         let values = room.at("values");
         assert!(Command::new("mkfifo").arg(&values).status().unwrap().success());
         let child = program()
+            // The runtime waits for no pipe; what it is asked for a second time is tested there.
             .args(["bulk-create", &room.at("in"), "--out", &room.at("t"), "--values", &values])
+            .args(["--engine", "threads"])
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -177,7 +179,7 @@ mod signals {
             }
         };
         assert!(sent >= 2, "the first interrupt must let the job end");
-        assert_eq!(err, "ostia: interrupt: ending; once more ends at once\n");
+        assert!(err.ends_with("ostia: interrupted\n"), "{err}");
         drop(held);
         waiter.join().unwrap().unwrap();
         assert!(!room.path().join("t").exists() || tree(room.at("t").as_ref()).is_empty());
