@@ -222,3 +222,33 @@ fn the_same_bytes_come_of_every_engine_thread_count_node_and_back_end() {
         fs::remove_dir_all(&out).unwrap();
     }
 }
+
+/// Threads are made once, and are as many as is said at the start.
+#[cfg(target_os = "linux")]
+#[test]
+fn no_thread_is_made_for_a_set() {
+    use std::{io::BufRead, process::Stdio};
+
+    let room = Room::new();
+    for i in 0..600 {
+        let (name, bytes, _) = set(i);
+        room.file(&format!("in/{name}"), bytes);
+    }
+    let dir = room.at("in");
+    let said = ostia(["bulk-create", &dir, "--no-file-io", "-t", "2"]).out;
+    let said = said.split("at most ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
+    // Beside those of the runtime, the one that shows progress and the one that hears signals.
+    let most = said.parse::<usize>().unwrap() + 2;
+    let mut command = program();
+    command.args(["bulk-create", &dir, "--out", &room.at("out"), "-t", "2", "--json"]);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let tasks = format!("/proc/{}/task", child.id());
+    let mut seen = 0;
+    for line in std::io::BufReader::new(child.stdout.take().unwrap()).lines() {
+        assert!(line.unwrap().starts_with('{'));
+        // It may have ended by the time the last lines are read.
+        seen = seen.max(fs::read_dir(&tasks).map_or(0, Iterator::count));
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    assert!((3..=most).contains(&seen), "{seen} threads, and {most} were said");
+}
