@@ -193,7 +193,8 @@ fn folders(folder: &Path, rounds: usize, gates: &mut Gates, told: &mut Told<'_>)
     let cores = std::thread::available_parallelism().map_or(1, Into::into);
     let bulk = |threads: usize, outputs: &[Output], out: Option<&Path>| -> Result<f64, String> {
         let spec = Spec { outputs: BTreeSet::from_iter(outputs.iter().copied()), ..Spec::default() };
-        let sources = Sources::Folder { dir: dir.clone(), recursive: false, include: vec![], exclude: vec![] };
+        let sources =
+            Sources::Folder { dir: dir.clone(), recursive: false, include: vec![], exclude: vec![] };
         let job = JobSpec { sources, out: out.map(Path::to_owned), set: spec, ..JobSpec::default() };
         let summary = plain::run(&job, threads, &Alone, &|_| ()).map_err(|error| error.to_string())?;
         let failed = summary.totals.counts.found - summary.totals.counts.done;

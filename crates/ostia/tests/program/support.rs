@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     ffi::OsStr,
     fs,
-    io::Write,
+    io::{self, Write},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
 };
@@ -59,14 +59,33 @@ pub(crate) fn program() -> Command {
 
 /// Runs the program.
 pub(crate) fn ostia<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Ran {
-    Ran::of(program().args(args).output().expect("the program starts"))
+    let mut command = program();
+    command.args(args);
+    Ran::of(started(|| command.output()))
+}
+
+/// What starts a program. Wine says "internal error" now and then where many processes begin and are killed at a time:
+/// there it is tried again.
+fn started<T>(mut start: impl FnMut() -> io::Result<T>) -> T {
+    const INTERNAL_ERROR: i32 = 1359;
+    let mut tries = 0;
+    loop {
+        match start() {
+            Err(error) if cfg!(windows) && error.raw_os_error() == Some(INTERNAL_ERROR) && tries < 20 => {
+                tries += 1;
+                // Nothing tells when it has room again.
+                std::thread::sleep(std::time::Duration::from_millis(50));
+            }
+            started => return started.expect("the program starts"),
+        }
+    }
 }
 
 /// Runs the program with something to read.
 pub(crate) fn ostia_reading<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>, input: &[u8]) -> Ran {
     let mut command = program();
     command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().expect("the program starts");
+    let mut child = started(|| command.spawn());
     let mut pipe = child.stdin.take().expect("the input is a pipe");
     // A program that has refused its arguments does not read.
     let _ = pipe.write_all(input);
