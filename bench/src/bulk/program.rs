@@ -42,7 +42,18 @@ pub(crate) struct Ostia {
     digests: HashMap<String, u64>,
     /// What was checked.
     checked: Vec<String>,
-    runs: u64,
+    /// Output folders. They go at the very end: ext4 passes over inodes that were removed in the last seconds one by
+    /// one, and would take ten times as long for the files of the next run.
+    outs: Vec<PathBuf>,
+}
+
+impl Drop for Ostia {
+    fn drop(&mut self) {
+        for out in &self.outs {
+            // What is left lies in the target folder, and goes with that.
+            let _ = fs::remove_dir_all(out);
+        }
+    }
 }
 
 impl Ostia {
@@ -57,7 +68,7 @@ impl Ostia {
         let helped = Command::new(&path).args(["bulk-create", "--help"]).output();
         let helped = helped.map_err(|error| format!("{}: {error}", path.display()))?;
         let help = String::from_utf8_lossy(&helped.stdout).into_owned();
-        Ok(Ostia { path, folder, help, digests: HashMap::new(), checked: Vec::new(), runs: 0 })
+        Ok(Ostia { path, folder, help, digests: HashMap::new(), checked: Vec::new(), outs: Vec::new() })
     }
 
     /// The file system that outputs go to, as the system names it.
@@ -111,7 +122,7 @@ impl Ostia {
         Ok(command)
     }
 
-    /// Runs it once. Outputs go to a fresh folder, which is removed afterwards; that is not measured.
+    /// Runs it once. Outputs go to a fresh folder.
     pub(crate) fn run(&mut self, engine: &str, work: &Work, more: &[&str]) -> Result<Taken, String> {
         let mut command = self.command(engine, work, more)?;
         self.check(engine, work, more)?;
@@ -119,7 +130,7 @@ impl Ostia {
         self.stored(work, command, |mut command| outside::run(&mut command))
     }
 
-    /// Gives a command that stores a fresh folder, and removes that when it has run.
+    /// Gives a command that stores a fresh folder.
     fn stored<T>(
         &mut self,
         work: &Work,
@@ -129,14 +140,10 @@ impl Ostia {
         if !work.stores() {
             return run(command);
         }
-        self.runs += 1;
-        let out = self.folder.join(format!("out-{}-{}", std::process::id(), self.runs));
+        let out = self.folder.join(format!("out-{}-{}", std::process::id(), self.outs.len()));
         command.arg("--out").arg(&out);
-        let ended = run(command);
-        if out.exists() {
-            fs::remove_dir_all(&out).map_err(|error| format!("{}: {error}", out.display()))?;
-        }
-        ended
+        self.outs.push(out);
+        run(command)
     }
 
     /// Before the first measured run: each set is done, and what came out of it is the same whatever the engine.
